@@ -1,0 +1,1 @@
+# Fuzzers of data; see tutti_fuzzer() in tests/fuzz/CMakeLists.txt.

@@ -1,0 +1,1 @@
+# Fuzzers of models; see tutti_fuzzer() in tests/fuzz/CMakeLists.txt.

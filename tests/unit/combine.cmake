@@ -1,0 +1,1 @@
+# Tests of combine; see tutti_test() in tests/CMakeLists.txt.

@@ -1,0 +1,1 @@
+# Tests of config; see tutti_test() in tests/CMakeLists.txt.

@@ -1,0 +1,1 @@
+# Tests of data; see tutti_test() in tests/CMakeLists.txt.

@@ -1,0 +1,1 @@
+# Tests of shared; see tutti_test() in tests/CMakeLists.txt.

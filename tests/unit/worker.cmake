@@ -1,0 +1,1 @@
+# Tests of worker; see tutti_test() in tests/CMakeLists.txt.
