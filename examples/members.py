@@ -70,11 +70,18 @@ def forest(table: Table, features, targets) -> Fitted:
 
 
 def _dense(task: str, scaler: StandardScaler, layers, model_predict) -> Fitted:
+    number = layers[0][0].dtype  # of the whole file: one float64 tensor would make all arithmetic double
+    mean, scale = scaler.mean_.astype(number), scaler.scale_.astype(number)
     return Fitted(
         lambda rows: model_predict(scaler.transform(rows.astype(np.float64))),
-        lambda path: write_dense(path, task, layers, scaler.mean_, scaler.scale_),
+        lambda path: write_dense(path, task, layers, mean, scale),
         ".safetensors",
     )
+
+
+def _as_float32(numbers: np.ndarray) -> np.ndarray:
+    """Float64 numbers that float32 holds exactly."""
+    return numbers.astype(np.float32).astype(np.float64)
 
 
 def _last_activation(table: Table) -> str:
@@ -96,8 +103,9 @@ def linear(table: Table, features, targets) -> Fitted:
 
 
 def network(table: Table, features, targets) -> Fitted:
-    """Weights are rounded to float32 before anybody asks the model: that is what the file holds."""
+    """All numbers are rounded to float32 before anybody asks the model: that is what the file holds."""
     scaler = StandardScaler().fit(features.astype(np.float64))
+    scaler.mean_, scaler.scale_ = _as_float32(scaler.mean_), _as_float32(scaler.scale_)
     inputs = scaler.transform(features.astype(np.float64))
     settings = {"hidden_layer_sizes": (24,) if len(table.classes) > 3 else (8,), "solver": "lbfgs",
                 "random_state": SEED, "max_iter": 4000}
@@ -110,8 +118,8 @@ def network(table: Table, features, targets) -> Fitted:
         model = MLPRegressor(alpha=30.0, activation="tanh", **settings).fit(inputs, (targets - mean) / spread)
         model.coefs_[-1] *= spread
         model.intercepts_[-1] = model.intercepts_[-1] * spread + mean
-    model.coefs_ = [weight.astype(np.float32).astype(np.float64) for weight in model.coefs_]
-    model.intercepts_ = [bias.astype(np.float32).astype(np.float64) for bias in model.intercepts_]
+    model.coefs_ = [_as_float32(weight) for weight in model.coefs_]
+    model.intercepts_ = [_as_float32(bias) for bias in model.intercepts_]
 
     activations = [model.activation] * (len(model.coefs_) - 1) + [_last_activation(table)]
     layers = [

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Makes everything in examples/ that is made: the CSV files, the models, and what they must answer.
+"""Makes all in examples/ that is made: CSV files, models, stacking coefficients, scores, expected answers.
 
     /usr/bin/python3 examples/train.py      # Debian: python3-sklearn python3-xgboost
 
@@ -63,6 +63,21 @@ def fit_stacking(table: tables.Table, path: Path) -> None:
     path.write_text(text)
 
 
+def write_table(scores: dict, path: Path) -> None:
+    """Puts the scores into the README at `path`, as a table between its two marks."""
+    lines = ["| config | rule | boosted | forest | logistic or linear | network | ensemble |", "| --- " * 7 + "|"]
+    for config, entry in scores.items():
+        columns = (["boosted"], ["forest"], ["logistic", "linear"], ["network"])
+        members_scores = [
+            next((f"{entry['members'][name]:.3f}" for name in names if name in entry["members"]), "-")
+            for names in columns
+        ]
+        cells = [f"`{config}.toml`", entry["rule"], *members_scores, f"{entry['ensemble']:.3f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    before, rest = re.split(r"(?<=<!-- scores: written by train.py -->\n)", path.read_text())
+    path.write_text(before + "\n".join(lines) + "\n" + rest[rest.index("<!-- end of scores -->") :])
+
+
 def main() -> None:
     scores = {}
     for table in tables.load():
@@ -84,8 +99,8 @@ def main() -> None:
         for config in CONFIGS[table.name]:
             targets = table.targets[table.test]
             scores[config] = reference.expect(HERE / f"{config}.toml", outputs, targets, EXPECTED)
-            print(config, json.dumps(scores[config]))
     (EXPECTED / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
+    write_table(scores, HERE / "README.md")
 
 
 if __name__ == "__main__":
