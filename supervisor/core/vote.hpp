@@ -1,0 +1,43 @@
+// What became of one member's vote on one request, and why a vote is missing.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace tutti {
+
+enum class VoteState : std::uint8_t {
+  pending,             // asked, not answered yet
+  voted,               // counted
+  late,                // no answer by the deadline; also: not asked, because it still works on an overdue request
+  crashed,             // the isolate died by a signal; detail: the signal's number
+  exited,              // the isolate ended by itself; detail: its exit status
+  hung,                // killed after the grace time past its deadline
+  rejected,            // answered, but with a wrong shape or a number that is not finite
+  failed,              // the model said that it cannot answer this
+  protocol_violation,  // the isolate wrote what no correct worker writes, and was killed
+  not_ready,           // no isolate of the member was ready when the request came
+};
+
+/// A vote's fate with its detail: the signal, the exit status.
+struct VoteFate {
+  VoteState state = VoteState::pending;
+  std::int32_t detail = 0;
+
+  bool operator==(const VoteFate&) const = default;
+};
+
+/// "voted", "late", "crashed", …: stable, for programs.
+std::string_view name_of(VoteState state) noexcept;
+
+/// For people: "crashed: SIGKILL", "exited: status 0", "late", "rejected: not finite".
+std::string describe(const VoteFate& fate);
+
+/// "SIGKILL", or "signal 70" for one without a name.
+std::string signal_name(int number);
+
+/// What a rejected answer was; the detail of VoteState::rejected.
+enum class Rejection : std::int32_t { not_finite = 1, wrong_shape = 2 };
+
+}  // namespace tutti
