@@ -1,0 +1,50 @@
+// What a dense model's file says, checked: which tensor is used where, and that all of it fits together.
+//
+// A plan holds no numbers yet. What holds in one: every tensor is of a float type and is used once, a layer
+// takes as many inputs as the layer before it gives, biases and input tensors are as long as they must be,
+// sizes are within limits.hpp, and the last layer gives what the task asks for.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shared/error.hpp"
+#include "worker/dense_kernel.hpp"
+#include "worker/safetensors.hpp"
+
+namespace tutti::dense {
+
+/// One layer as the file describes it: checked, its numbers not yet read.
+struct LayerPlan {
+  const Tensor* weight = nullptr;
+  const Tensor* bias = nullptr;  // or null
+  std::string weight_name;
+  std::string bias_name;
+  bool transpose = false;
+  std::uint32_t inputs = 0;
+  std::uint32_t outputs = 0;
+  Activation activation = Activation::identity;
+};
+
+/// An input tensor, or null.
+struct InputPlan {
+  const Tensor* tensor = nullptr;
+  std::string name;
+};
+
+struct Plan {
+  bool classification = false;
+  InputPlan fill;
+  InputPlan mean;
+  InputPlan scale;
+  std::vector<LayerPlan> layers;
+  bool in_double = false;  // any tensor is F64
+};
+
+/// Reads the metadata key "tutti.layers"; worker/dense.hpp shows its form. The plan points into `tensors`.
+/// `where` names the file in errors. Errors: bad_model.
+Result<Plan> read_plan(const Safetensors& tensors, std::string_view where);
+
+}  // namespace tutti::dense
