@@ -66,8 +66,10 @@ build_programs() {
     stop 2 "$build was configured for another checkout, $owner" "remove it: rm -r '$build'"
   if [[ ! -f "$build/build.ninja" ]]; then
     check_disk
-    cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF ||
-      stop 1 "cmake could not configure; its message stands above" "a missing package: see .ci/packages; another generator or compiler: remove $build"
+    CC="${CC:-gcc}" CXX="${CXX:-g++}" \
+      cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF ||
+      stop 1 "cmake could not configure; its message stands above" \
+        "a missing package: see .ci/packages; another generator or compiler: remove $build"
   fi
   if ! cmake --build "$build" --parallel "$(jobs_that_fit)" --target tutti tutti-worker; then
     check_disk
