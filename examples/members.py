@@ -19,9 +19,10 @@ import numpy as np
 import xgboost
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dense_export import write_dense
+from dense_export import export
 from tables import SEED, Table
 
 
@@ -69,65 +70,52 @@ def forest(table: Table, features, targets) -> Fitted:
 # ---- dense layers ----
 
 
-def _dense(task: str, scaler: StandardScaler, layers, model_predict) -> Fitted:
-    number = layers[0][0].dtype  # of the whole file: one float64 tensor would make all arithmetic double
-    mean, scale = scaler.mean_.astype(number), scaler.scale_.astype(number)
+def _dense(pipeline: Pipeline, dtype: type) -> Fitted:
+    answer = pipeline.predict_proba if hasattr(pipeline, "predict_proba") else pipeline.predict
     return Fitted(
-        lambda rows: model_predict(scaler.transform(rows.astype(np.float64))),
-        lambda path: write_dense(path, task, layers, mean, scale),
+        lambda rows: answer(rows.astype(np.float64)),
+        lambda path: export(pipeline, path, dtype),
         ".safetensors",
     )
+
+
+def logistic(table: Table, features, targets) -> Fitted:
+    model = LogisticRegression(C=0.5, max_iter=2000)
+    return _dense(make_pipeline(StandardScaler(), model).fit(features.astype(np.float64), targets), np.float64)
+
+
+def linear(table: Table, features, targets) -> Fitted:
+    model = Ridge(alpha=5.0)
+    return _dense(make_pipeline(StandardScaler(), model).fit(features.astype(np.float64), targets), np.float64)
+
+
+def network(table: Table, features, targets) -> Fitted:
+    settings = {"hidden_layer_sizes": (24,) if len(table.classes) > 3 else (8,), "solver": "lbfgs",
+                "random_state": SEED, "max_iter": 4000}
+    # lbfgs wants targets of about 1. The last layer takes the stretching back below, so that the model answers
+    # in the targets' own unit.
+    mean, spread = (0, 1) if table.classes else (targets.mean(), targets.std())
+    if table.classes:
+        model = MLPClassifier(alpha=3.0, activation="relu", **settings)
+    else:
+        model = MLPRegressor(alpha=30.0, activation="tanh", **settings)
+    scaler = StandardScaler()
+    pipeline = make_pipeline(scaler, model).fit(
+        features.astype(np.float64), targets if table.classes else (targets - mean) / spread
+    )
+    model.coefs_[-1] = model.coefs_[-1] * spread
+    model.intercepts_[-1] = model.intercepts_[-1] * spread + mean
+
+    # The file holds float32, so the model is rounded to it before anybody asks it.
+    scaler.mean_, scaler.scale_ = _as_float32(scaler.mean_), _as_float32(scaler.scale_)
+    model.coefs_ = [_as_float32(weight) for weight in model.coefs_]
+    model.intercepts_ = [_as_float32(bias) for bias in model.intercepts_]
+    return _dense(pipeline, np.float32)
 
 
 def _as_float32(numbers: np.ndarray) -> np.ndarray:
     """Float64 numbers that float32 holds exactly."""
     return numbers.astype(np.float32).astype(np.float64)
-
-
-def _last_activation(table: Table) -> str:
-    return {0: "identity", 2: "sigmoid"}.get(len(table.classes), "softmax")
-
-
-def logistic(table: Table, features, targets) -> Fitted:
-    scaler = StandardScaler().fit(features.astype(np.float64))
-    model = LogisticRegression(C=0.5, max_iter=2000).fit(scaler.transform(features.astype(np.float64)), targets)
-    layers = [(model.coef_, model.intercept_, _last_activation(table))]
-    return _dense("classification", scaler, layers, model.predict_proba)
-
-
-def linear(table: Table, features, targets) -> Fitted:
-    scaler = StandardScaler().fit(features.astype(np.float64))
-    model = Ridge(alpha=5.0).fit(scaler.transform(features.astype(np.float64)), targets)
-    layers = [(model.coef_[None, :], np.array([model.intercept_]), "identity")]
-    return _dense("regression", scaler, layers, model.predict)
-
-
-def network(table: Table, features, targets) -> Fitted:
-    """All numbers are rounded to float32 before anybody asks the model: that is what the file holds."""
-    scaler = StandardScaler().fit(features.astype(np.float64))
-    scaler.mean_, scaler.scale_ = _as_float32(scaler.mean_), _as_float32(scaler.scale_)
-    inputs = scaler.transform(features.astype(np.float64))
-    settings = {"hidden_layer_sizes": (24,) if len(table.classes) > 3 else (8,), "solver": "lbfgs",
-                "random_state": SEED, "max_iter": 4000}
-    if table.classes:
-        model = MLPClassifier(alpha=3.0, activation="relu", **settings).fit(inputs, targets)
-    else:
-        # lbfgs wants targets of about 1. The last layer takes the stretching back, so the model answers in
-        # the targets' own unit.
-        mean, spread = targets.mean(), targets.std()
-        model = MLPRegressor(alpha=30.0, activation="tanh", **settings).fit(inputs, (targets - mean) / spread)
-        model.coefs_[-1] *= spread
-        model.intercepts_[-1] = model.intercepts_[-1] * spread + mean
-    model.coefs_ = [_as_float32(weight) for weight in model.coefs_]
-    model.intercepts_ = [_as_float32(bias) for bias in model.intercepts_]
-
-    activations = [model.activation] * (len(model.coefs_) - 1) + [_last_activation(table)]
-    layers = [
-        (np.ascontiguousarray(weight.T, np.float32), bias.astype(np.float32), activation)
-        for weight, bias, activation in zip(model.coefs_, model.intercepts_, activations)
-    ]
-    task = "classification" if table.classes else "regression"
-    return _dense(task, scaler, layers, model.predict_proba if table.classes else model.predict)
 
 
 def of(table: Table) -> dict[str, Callable]:
