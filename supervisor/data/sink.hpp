@@ -5,11 +5,10 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "shared/error.hpp"
-#include "supervisor/config/config.hpp"
 
 namespace tutti {
 
@@ -46,16 +45,17 @@ struct SinkRequest {
 };
 
 /// Opens a sink.
-///   csv    header: row, then prediction (regression) or label and one column per class p_<class>, then spread,
+///   csv    header: row, then prediction (regression) or label and one column per class p_<class>, then
+///   spread,
 ///          disagreement, votes, missing ("boosted: crashed: SIGKILL; linear: late"). RFC 4180 quoting.
 ///          A row that could not be answered has empty prediction fields.
 ///   jsonl  one object a row: {"row":0,"label":"benign","probabilities":[...]} or {"row":0,"prediction":1.5},
-///          then "spread", "disagreement", "votes", "missing":[{"member":..,"cause":..}]. A row that could not be
-///          answered has null there. Numbers are the shortest that read back to the same float32.
+///          then "spread", "disagreement", "votes", "missing":[{"member":..,"cause":..}]. A row that could
+///          not be answered has null there. Numbers are the shortest that read back to the same float32.
 ///   npy    f32 [rows][classes], or [rows] for regression, version 1.0, little endian. Written to a file: the
 ///          header is patched at the end. On a pipe the rows are kept in memory up to 1 GiB, then an error.
-/// Errors: bad_usage (an unknown ending; hint lists the formats), system (cannot be written: path and reason).
-/// EPIPE, ENOSPC and short writes are errors of write() or close(), never a signal.
+/// Errors: bad_usage (an unknown ending; hint lists the formats), system (cannot be written: path and
+/// reason). EPIPE, ENOSPC and short writes are errors of write() or close(), never a signal.
 Result<std::unique_ptr<AnswerSink>> open_sink(const SinkRequest& request);
 
 }  // namespace tutti
