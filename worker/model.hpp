@@ -3,7 +3,8 @@
 //   file ──load_model()──▶ Model ──adapt()──▶ Model with exactly the ensemble's outputs ──▶ loop
 //
 // A model file is hostile: loading never crashes, never allocates from an unchecked number, never loops
-// for ever, and says where the file is broken ("boosted.json: trees[3].left_children[7]").
+// for ever, and says where the file is broken
+// ("boosted.json: learner.gradient_booster.model.trees[3].left_children[7]").
 #pragma once
 
 #include <cstdint>
@@ -28,6 +29,7 @@ struct ModelShape {
   std::uint32_t features = 0;  // columns of an input row
   std::uint32_t outputs = 0;   // columns of an output row
   OutputKind kind = OutputKind::value;
+  std::uint32_t classes = 0;  // class_index: how many classes it chooses from; 0 where the file does not say
 };
 
 /// One model's state. Owned by one isolate, called by one thread.
@@ -50,12 +52,12 @@ class Model {
 
 /// Where a model comes from and what the ensemble expects of it.
 struct ModelSource {
-  std::string path;             // of the file
-  std::string kind;             // "" recognises it; else "xgboost", "dense", "plugin"
+  std::string path;  // of the file
+  std::string kind;  // "" recognises it; else "xgboost", "dense", "plugin"
   bool classification = false;
-  std::uint32_t features = 0;   // of the ensemble
-  std::uint32_t outputs = 0;    // classes of the ensemble, or 1
-  std::uint32_t rows_max = 0;   // of one request: scratch memory is sized from it
+  std::uint32_t features = 0;  // of the ensemble
+  std::uint32_t outputs = 0;   // classes of the ensemble, or 1
+  std::uint32_t rows_max = 0;  // of one request: scratch memory is sized from it
 };
 
 /// Loads, checks and adapts: the model returned has exactly source.features and source.outputs.

@@ -1,0 +1,187 @@
+// The interpreter. Eight walks run in lockstep, so that the latency of one load hides behind seven others:
+//
+//   many rows   for each block of rows (its inputs stay in the cache), for each tree: eight rows at a time
+//   few rows    for each row: eight trees at a time, their leaves added one by one in file order
+//
+// Both orders add the same numbers in the same order to each margin, so a row's bits do not depend on its
+// batch.
+#include "worker/trees.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <utility>
+
+namespace tutti {
+namespace {
+
+constexpr std::uint32_t kLanes = 8;
+constexpr std::uint32_t kBlockRows = 256;  // 50 features of them are 50 KiB: second-level cache
+
+/// One categorical node. Listed categories go right; what is no category at all goes left, as in XGBoost:
+/// negative numbers and those from 2^24 on, where float32 no longer holds every integer.
+bool category_goes_right(const Forest& forest, std::uint32_t node, float x) noexcept {
+  constexpr float kCategoriesEnd = 16'777'216.0F;
+  if (x < 0.0F || x >= kCategoriesEnd) return false;
+  const auto split = std::ranges::lower_bound(forest.category_splits, node, {}, &CategorySplit::node);
+  const auto first = forest.categories.begin() + split->first;
+  return std::binary_search(first, first + split->count, static_cast<std::uint32_t>(x));
+}
+
+/// Where the walk goes from node `at`; a leaf stays where it is.
+template <bool kCategories>
+std::uint32_t step(const Forest& forest, std::uint32_t at, const float* row) noexcept {
+  const TreeNode node = forest.nodes.data()[at];
+  const float x = row[node.bits & TreeNode::kFeatureMask];
+  const bool missing = x != x;
+  if constexpr (kCategories) {
+    if ((node.bits & TreeNode::kCategorical) != 0 && !missing) {
+      return node.left + (category_goes_right(forest, at, x) ? 1U : 0U);
+    }
+  }
+  // Not a branch: which way a row goes is what no predictor knows. NaN >= threshold is false.
+  const auto right = static_cast<std::uint32_t>(x >= node.value) |
+                     (static_cast<std::uint32_t>(missing) &
+                      static_cast<std::uint32_t>((node.bits & TreeNode::kMissingRight) != 0));
+  return node.left + (right & static_cast<std::uint32_t>((node.bits & TreeNode::kInner) != 0));
+}
+
+/// Walks every lane from its root to its leaf.
+template <bool kCategories, std::uint32_t kCount>
+void walk(const Forest& forest, const std::array<const float*, kCount>& rows,
+          std::array<std::uint32_t, kCount>& at) noexcept {
+  std::uint32_t moved = 1;
+  while (moved != 0) {
+    moved = 0;
+    for (std::uint32_t lane = 0; lane < kCount; ++lane) {
+      const std::uint32_t next = step<kCategories>(forest, at[lane], rows[lane]);
+      moved |= next ^ at[lane];
+      at[lane] = next;
+    }
+  }
+}
+
+/// Adds a leaf to a margin: the one place where the order of roundings is written down.
+void add_leaf(const Forest& forest, const Tree& tree, std::uint32_t leaf, float* margins) noexcept {
+  const float value = forest.nodes.data()[leaf].value;
+  if (forest.weighted) {
+    const float weighted = tree.weight * value;
+    margins[tree.group] += weighted;
+  } else {
+    margins[tree.group] += value;
+  }
+}
+
+/// Rows [first, end) of x under one tree, kCount rows at a time. Returns the first row that is left over.
+template <bool kCategories, std::uint32_t kCount>
+std::uint32_t add_tree(const Forest& forest, const Tree& tree, MatrixView x, MutableMatrixView margins,
+                       std::uint32_t first, std::uint32_t end) noexcept {
+  std::uint32_t row = first;
+  for (; end - row >= kCount; row += kCount) {
+    std::array<const float*, kCount> rows;
+    std::array<std::uint32_t, kCount> at;
+    for (std::uint32_t lane = 0; lane < kCount; ++lane) {
+      rows[lane] = x.row(row + lane).data();
+      at[lane] = tree.root;
+    }
+    walk<kCategories, kCount>(forest, rows, at);
+    for (std::uint32_t lane = 0; lane < kCount; ++lane) {
+      add_leaf(forest, tree, at[lane], margins.row(row + lane).data());
+    }
+  }
+  return row;
+}
+
+/// One row under trees [first, …), kCount trees at a time. Returns the first tree that is left over.
+template <bool kCategories, std::uint32_t kCount>
+std::size_t add_trees(const Forest& forest, const float* row, float* margins, std::size_t first) noexcept {
+  const std::size_t end = forest.trees.size();
+  std::array<const float*, kCount> rows;
+  rows.fill(row);
+  std::size_t tree = first;
+  for (; end - tree >= kCount; tree += kCount) {
+    std::array<std::uint32_t, kCount> at;
+    for (std::uint32_t lane = 0; lane < kCount; ++lane) at[lane] = forest.trees[tree + lane].root;
+    walk<kCategories, kCount>(forest, rows, at);
+    for (std::uint32_t lane = 0; lane < kCount; ++lane) {
+      add_leaf(forest, forest.trees[tree + lane], at[lane], margins);
+    }
+  }
+  return tree;
+}
+
+template <bool kCategories>
+void sum_all(const Forest& forest, MatrixView x, MutableMatrixView margins) noexcept {
+  for (std::uint32_t first = 0; first < x.rows; first += std::min(kBlockRows, x.rows - first)) {
+    const std::uint32_t end = first + std::min(kBlockRows, x.rows - first);
+    const std::uint32_t many_end = first + (end - first) / kLanes * kLanes;
+    for (const Tree& tree : forest.trees) {
+      add_tree<kCategories, kLanes>(forest, tree, x, margins, first, many_end);
+    }
+    for (std::uint32_t row = many_end; row < end; ++row) {
+      float* const margin = margins.row(row).data();
+      const std::size_t left_over = add_trees<kCategories, kLanes>(forest, x.row(row).data(), margin, 0);
+      add_trees<kCategories, 1>(forest, x.row(row).data(), margin, left_over);
+    }
+  }
+}
+
+class TreeModel final : public Model {
+ public:
+  explicit TreeModel(Forest forest) : forest_(std::move(forest)) {
+    // Only here is the answer narrower than the margins, which then cannot live in the answer's memory.
+    if (forest_.link == Link::first_max) scratch_.resize(std::size_t{kScratchRows} * forest_.groups());
+  }
+
+  [[nodiscard]] ModelShape shape() const noexcept override {
+    return {.features = forest_.features,
+            .outputs = link_outputs(forest_.link, forest_.groups()),
+            .kind = link_kind(forest_.link),
+            .classes = link_classes(forest_.link, forest_.groups())};
+  }
+
+  Result<void> predict(MatrixView x, MutableMatrixView out) override {
+    assert(x.columns == forest_.features && out.rows == x.rows && out.columns == shape().outputs);
+    if (scratch_.empty()) {
+      sum_trees(forest_, x, out);
+      apply_link(forest_.link, out, out);
+      return {};
+    }
+    for (std::uint32_t first = 0; first < x.rows; first += std::min(kScratchRows, x.rows - first)) {
+      const std::uint32_t rows = std::min(kScratchRows, x.rows - first);
+      const MutableMatrixView margins{scratch_.data(), rows, forest_.groups()};
+      sum_trees(forest_, {x.row(first).data(), rows, x.columns}, margins);
+      apply_link(forest_.link, margins, {out.row(first).data(), rows, out.columns});
+    }
+    return {};
+  }
+
+ private:
+  static constexpr std::uint32_t kScratchRows = 64;
+
+  Forest forest_;
+  std::vector<float> scratch_;
+};
+
+}  // namespace
+
+void sum_trees(const Forest& forest, MatrixView x, MutableMatrixView margins) noexcept {
+  assert(x.columns == forest.features && margins.rows == x.rows && margins.columns == forest.groups());
+  for (std::uint32_t row = 0; row < margins.rows; ++row) {
+    std::ranges::copy(forest.base_margins, margins.row(row).begin());
+  }
+  if (forest.category_splits.empty()) {
+    sum_all<false>(forest, x, margins);
+  } else {
+    sum_all<true>(forest, x, margins);
+  }
+}
+
+std::unique_ptr<Model> make_tree_model(Forest forest) {
+  return std::make_unique<TreeModel>(std::move(forest));
+}
+
+}  // namespace tutti
