@@ -72,7 +72,7 @@ Result<void> PlanReader::check_keys(const Json& object, std::initializer_list<st
   for (const auto& [key, value] : object.items()) {
     if (std::ranges::find(known, key) == known.end()) {
       return bad(fmt::format("key '{}' is not known", one_line(key, kNameMax)), at(place),
-                 fmt::format("known here: {}", fmt::join(known, ", ")));
+                 fmt::format("known here: {}", comma_list(known)));
     }
   }
   return {};
@@ -99,7 +99,7 @@ Result<const Tensor*> PlanReader::tensor(const std::string& name, std::size_t ra
   }
   if (found->shape.size() != rank || found->count == 0 ||
       std::ranges::any_of(found->shape, [](std::uint64_t size) { return size > kFeaturesMax; })) {
-    return bad(fmt::format("tensor '{}' has shape [{}]", shown, fmt::join(found->shape, ", ")), at(place),
+    return bad(fmt::format("tensor '{}' has shape [{}]", shown, comma_list(found->shape)), at(place),
                fmt::format("{} sizes in [1, {}] are needed", rank, kFeaturesMax));
   }
   // One tensor in many layers would make a small file a large model.

@@ -155,9 +155,9 @@ Result<ModelShape> checked(const tutti_shape& shape, const std::string& where) {
                            shape.outputs, shape.means),
                where, "probabilities have 2 outputs or more, every other meaning has 1; see tutti_shape");
   }
-  return ModelShape {
-    .features = shape.features, .outputs = shape.outputs, .kind = static_cast<OutputKind>(shape.means), XX
-  }
+  return ModelShape{
+      .features = shape.features, .outputs = shape.outputs, .kind = static_cast<OutputKind>(shape.means)};
+}
 
 }  // namespace
 

@@ -117,7 +117,7 @@ Result<Tensor> read_tensor(const Json& entry, std::span<const std::byte> buffer,
   const std::optional<std::uint64_t> bytes = count ? product(*count, *width) : count;
   if (!bytes || *bytes != end - begin) {
     return bad(fmt::format("shape [{}] of {} does not fill the {} bytes of its data_offsets",
-                           fmt::join(*shape, ", "), tensor.dtype, end - begin),
+                           comma_list(*shape), tensor.dtype, end - begin),
                where, place, std::string(kDamaged));
   }
   tensor.shape = *shape;
