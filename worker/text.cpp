@@ -1,6 +1,5 @@
 #include "worker/text.hpp"
 
-#include <algorithm>
 #include <cstdint>
 
 namespace tutti {
@@ -41,17 +40,20 @@ std::string one_line(std::string_view text, std::size_t bytes_max) {
   static constexpr std::string_view kCut = "…";
   text = text.substr(0, text.find('\0'));
   std::string line;
+  std::size_t cut = 0;  // of `line`: up to here it leaves room for the mark
   while (!text.empty()) {
     const Character character = decode(text);
     const std::size_t taken = character.bytes == 0 ? 1 : character.bytes;
     const std::string_view shown = character.bytes == 0         ? std::string_view("?")
                                    : is_control(character.code) ? std::string_view(" ")
                                                                 : text.substr(0, taken);
-    text.remove_prefix(taken);
-    const std::size_t room = text.empty() ? bytes_max : bytes_max - std::min(bytes_max, kCut.size());
-    if (line.size() + shown.size() > room)
-      return line.append(kCut.substr(0, bytes_max < kCut.size() ? 0 : kCut.size()));
+    if (line.size() + shown.size() > bytes_max) {
+      line.resize(cut);
+      return bytes_max < kCut.size() ? line : line.append(kCut);
+    }
     line.append(shown);
+    if (line.size() + kCut.size() <= bytes_max) cut = line.size();
+    text.remove_prefix(taken);
   }
   return line;
 }
