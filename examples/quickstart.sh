@@ -71,10 +71,10 @@ build_programs() {
       stop 1 "cmake could not configure; its message stands above" \
         "a missing package: see .ci/packages; another generator or compiler: remove $build"
   fi
-  if ! cmake --build "$build" --parallel "$(jobs_that_fit)" --target tutti tutti-worker; then
+  if ! cmake --build "$build" --parallel "$(jobs_that_fit)" --target bin/tutti bin/tutti-worker; then
     check_disk
     stop 1 "the build failed; the compiler's message stands above" \
-      "'Killed' means too little memory: run 'cmake --build $build -j1 --target tutti tutti-worker'"
+      "'Killed' means too little memory: run 'cmake --build $build -j1 --target bin/tutti bin/tutti-worker'"
   fi
 }
 
