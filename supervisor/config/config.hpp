@@ -19,27 +19,35 @@
 
 #include "shared/error.hpp"
 #include "shared/limits.hpp"
+#include "supervisor/core/time.hpp"
 
 namespace tutti {
-
-using Duration = std::chrono::nanoseconds;
 
 enum class Task : std::uint8_t { classification, regression };
 
 /// How votes become one answer. combine.hpp says what each does and what it does with missing votes.
 enum class CombineRule : std::uint8_t {
-  mean, weighted_mean, median, trimmed_mean, minimum, maximum, geometric_mean,
-  soft_vote, hard_vote, rank_mean, stacking,
+  mean,
+  weighted_mean,
+  median,
+  trimmed_mean,
+  minimum,
+  maximum,
+  geometric_mean,
+  soft_vote,
+  hard_vote,
+  rank_mean,
+  stacking,
 };
 
 struct CombineConfig {
   CombineRule rule = CombineRule::mean;  // soft_vote where the task is classification and no rule is given
   double trim = 0.2;                     // trimmed_mean: the share cut off at each end, in [0, 0.5)
-  /// stacking, linear: answer[o] = intercept[o] + sum over inputs i of coefficients[o][i] * input[i], where the
-  /// inputs are the members' outputs in the config's order: [members * outputs].
+  /// stacking, linear: answer[o] = intercept[o] + sum over inputs i of coefficients[o][i] * input[i], where
+  /// the inputs are the members' outputs in the config's order: [members * outputs].
   std::vector<std::vector<double>> coefficients;
   std::vector<double> intercept;
-  std::string model;                     // stacking by a model of its own, in an isolate of its own; absolute path
+  std::string model;  // stacking by a model of its own, in an isolate of its own; absolute path
   std::string model_kind;
 
   bool operator==(const CombineConfig&) const = default;
@@ -59,19 +67,19 @@ struct Quorum {
 struct AnswerConfig {
   Quorum quorum;
   Duration deadline = std::chrono::milliseconds(100);  // from the moment a request is accepted
-  Duration grace = std::chrono::seconds(1);            // past its deadline, then a silent isolate is hung and killed
-  std::string last_resort;                             // member whose vote alone answers below quorum; "" : an error
+  Duration grace = std::chrono::seconds(1);  // past its deadline, then a silent isolate is hung and killed
+  std::string last_resort;                   // member whose vote alone answers below quorum; "" : an error
 
   bool operator==(const AnswerConfig&) const = default;
 };
 
 struct MemberConfig {
   std::string name;
-  std::string model;                      // absolute, normalised path
-  std::string kind;                       // "" : recognised by the worker
+  std::string model;  // absolute, normalised path
+  std::string kind;   // "" : recognised by the worker
   double weight = 1.0;
   std::uint32_t instances = 1;
-  std::string where;                      // "ensemble.toml:14:1", for errors found later
+  std::string where;  // "ensemble.toml:14:1", for errors found later
 
   bool operator==(const MemberConfig&) const = default;
 };
@@ -79,9 +87,9 @@ struct MemberConfig {
 struct RestartConfig {
   Duration backoff_min = std::chrono::milliseconds(50);
   Duration backoff_max = std::chrono::seconds(30);
-  std::uint32_t budget = 5;                            // restarts within `window`, then probing slowly
+  std::uint32_t budget = 5;  // restarts within `window`, then probing slowly
   Duration window = std::chrono::seconds(30);
-  Duration start_timeout = std::chrono::seconds(30);   // from spawn to hello
+  Duration start_timeout = std::chrono::seconds(30);  // from spawn to hello
 
   bool operator==(const RestartConfig&) const = default;
 };
@@ -105,11 +113,11 @@ enum class LogLevel : std::uint8_t { trace, debug, info, warning, error, off };
 
 struct EnsembleConfig {
   std::string name;
-  std::string path;                         // the file it came from; "" when built in C++
+  std::string path;  // the file it came from; "" when built in C++
   Task task = Task::classification;
-  std::vector<std::string> classes;         // empty for regression
+  std::vector<std::string> classes;  // empty for regression
   std::uint32_t features = 0;
-  std::vector<std::string> feature_names;   // empty when only a number was given; else `features` names
+  std::vector<std::string> feature_names;  // empty when only a number was given; else `features` names
   CombineConfig combine;
   AnswerConfig answer;
   std::vector<MemberConfig> members;
@@ -127,17 +135,20 @@ struct EnsembleConfig {
 
 /// Where the parts of a config come from.
 struct ConfigSource {
-  std::string path;                                              // of the TOML file
-  std::string profile;                                           // [profile.NAME] laid over the file; "" for none
-  std::vector<std::string> settings;                             // --set "answer.deadline=20ms", laid over all
-  std::vector<std::pair<std::string, std::string>> environment;  // TUTTI_ANSWER__DEADLINE=20ms, names included
+  std::string path;                   // of the TOML file
+  std::string profile;                // [profile.NAME] laid over the file; "" for none
+  std::vector<std::string> settings;  // --set "answer.deadline=20ms", laid over all
+  std::vector<std::pair<std::string, std::string>>
+      environment;                // TUTTI_ANSWER__DEADLINE=20ms, names included
+  bool models_must_exist = true;  // false: model files are not looked for
 };
 
 /// One thing wrong with a config. The text is "file:line:col: error: what; hint", then the line and a caret.
 struct ConfigProblem {
-  Error error;              // where: "ensemble.toml:14:9"
-  std::string source_line;  // the line as it stands; empty where there is none (environment, --set)
-  std::uint32_t column = 0; // 1-based, in code points as an editor shows it; 0 where there is none
+  Error error;  // where: "ensemble.toml:14:9"
+  std::string
+      source_line;  // the line, cut with "…" where it is long; empty where there is none (environment, --set)
+  std::uint32_t column = 0;  // of the caret in source_line, 1-based, in code points; 0 where there is none
 };
 
 /// "file:line:col: error: what; hint\n  weight = -1\n           ^\n", coloured when `colour`.

@@ -1,0 +1,339 @@
+#include "supervisor/config/settings.hpp"
+
+#include <algorithm>
+#include <array>
+#include <type_traits>
+
+#include "supervisor/combine.hpp"
+
+namespace tutti::settings {
+namespace {
+
+constexpr double kMicrosecond = 1e3;
+constexpr double kMillisecond = 1e6;
+constexpr double kSecond = 1e9;
+constexpr double kDay = 24 * 3600 * kSecond;
+
+// Words in the order of their enum; shorter names for the same thing follow.
+constexpr std::array<std::string_view, 2> kTasks{"classification", "regression"};
+constexpr std::array<std::string_view, 13> kRules{
+    "mean",      "weighted_mean", "median",    "trimmed_mean", "minimum", "maximum", "geometric_mean",
+    "soft_vote", "hard_vote",     "rank_mean", "stacking",     "min",     "max"};
+constexpr std::array<std::string_view, 6> kLogLevels{"trace", "debug", "info", "warning", "error", "off"};
+constexpr std::array<std::string_view, 4> kKinds{"", "xgboost", "dense", "plugin"};
+
+template <class Enum>
+constexpr std::span<const std::string_view> words_of() {
+  if constexpr (std::is_same_v<Enum, Task>) return kTasks;
+  if constexpr (std::is_same_v<Enum, CombineRule>) return kRules;
+  if constexpr (std::is_same_v<Enum, LogLevel>) return kLogLevels;
+}
+
+template <class Field>
+Value to_value(const Field& field) {
+  if constexpr (std::is_enum_v<Field>) {
+    const auto index = static_cast<std::size_t>(field);
+    const auto words = words_of<Field>();
+    return index < words.size() ? std::string(words[index]) : std::to_string(index);
+  } else if constexpr (std::is_same_v<Field, std::uint32_t>) {
+    return std::int64_t{field};
+  } else {
+    return field;
+  }
+}
+
+template <class Field>
+void assign(Field& field, const Value& value) {
+  if constexpr (std::is_enum_v<Field>) {
+    const auto words = words_of<Field>();
+    std::string_view word = std::get<std::string>(value);
+    if constexpr (std::is_same_v<Field, CombineRule>) {
+      word = word == "min" ? "minimum" : word == "max" ? "maximum" : word;
+    }
+    field = static_cast<Field>(std::ranges::find(words, word) - words.begin());
+  } else if constexpr (std::is_same_v<Field, std::uint32_t>) {
+    field = static_cast<std::uint32_t>(std::get<std::int64_t>(value));
+  } else {
+    field = std::get<Field>(value);
+  }
+}
+
+template <auto Field>
+struct OfEnsemble {
+  static auto& in(auto& config, std::size_t) { return config.*Field; }
+};
+template <auto Part, auto Field>
+struct Of {
+  static auto& in(auto& config, std::size_t) { return config.*Part.*Field; }
+};
+template <auto Field>
+struct OfMember {
+  static auto& in(auto& config, std::size_t member) { return config.members[member].*Field; }
+};
+
+/// Ties a line of the table to the field that keeps it.
+template <class Place>
+constexpr Setting kept(Setting setting) {
+  setting.get = [](const EnsembleConfig& config, std::size_t member) {
+    return to_value(Place::in(config, member));
+  };
+  setting.set = [](EnsembleConfig& config, std::size_t member, const Value& value) {
+    assign(Place::in(config, member), value);
+  };
+  return setting;
+}
+
+/// features is kept in two fields.
+constexpr Setting kept_features(Setting setting) {
+  setting.get = [](const EnsembleConfig& config, std::size_t) -> Value {
+    return Features{.count = config.features, .names = config.feature_names};
+  };
+  setting.set = [](EnsembleConfig& config, std::size_t, const Value& value) {
+    const auto& features = std::get<Features>(value);
+    config.features = static_cast<std::uint32_t>(features.count);
+    config.feature_names = features.names;
+  };
+  return setting;
+}
+
+constexpr std::array<Table, 6> kTables{{
+    {"ensemble", "What is predicted, and from what."},
+    {"combine", "How the members' votes become one answer."},
+    {"answer", "How many votes an answer needs, and how long it may take."},
+    {"restart", "What happens to isolates that die."},
+    {"limits", "What one request may hold, how many may be under way, and how a side waits."},
+    {kMemberTable, "A model with a vote."},
+}};
+
+using Ensemble = EnsembleConfig;
+
+constexpr std::array kSettings{
+    kept<OfEnsemble<&Ensemble::name>>({.table = "ensemble",
+                                       .key = "name",
+                                       .type = Type::name,
+                                       .required = true,
+                                       .example = "name = \"my-ensemble\"",
+                                       .help = "The ensemble's name: at most 64 letters a-z A-Z, digits, "
+                                               "'.', '_' and '-'; the first is a letter "
+                                               "or digit."}),
+    kept<OfEnsemble<&Ensemble::task>>(
+        {.table = "ensemble",
+         .key = "task",
+         .type = Type::choice,
+         .required = true,
+         .words = kTasks,
+         .example = "task = \"classification\", or \"regression\"",
+         .help = "classification answers a probability for each class, regression one number."}),
+    kept<OfEnsemble<&Ensemble::classes>>(
+        {.table = "ensemble",
+         .key = "classes",
+         .type = Type::labels,
+         .low = 0,
+         .high = kOutputsMax,
+         .example = "classes = [\"no\", \"yes\"]",
+         .help =
+             "The classes' names, in the order of the models' outputs. Classification needs at least two, "
+             "regression has none."}),
+    kept_features(
+        {.table = "ensemble",
+         .key = "features",
+         .type = Type::features,
+         .required = true,
+         .low = 1,
+         .high = kFeaturesMax,
+         .example = "features = 30, or a list of column names",
+         .help =
+             "Columns of an input row: how many, taken by position, or their names, found in a CSV header in "
+             "any order."}),
+    kept<OfEnsemble<&Ensemble::log_level>>({.table = "ensemble",
+                                            .key = "log_level",
+                                            .type = Type::choice,
+                                            .words = kLogLevels,
+                                            .help = "The least serious message that is logged."}),
+
+    kept<Of<&Ensemble::combine, &CombineConfig::rule>>(
+        {.table = "combine",
+         .key = "rule",
+         .type = Type::choice,
+         .words = kRules,
+         .help = "The rule. Left out, it is soft_vote for classification and mean for regression."}),
+    kept<Of<&Ensemble::combine, &CombineConfig::trim>>(
+        {.table = "combine",
+         .key = "trim",
+         .type = Type::number,
+         .low = 0,
+         .high = 0.5,
+         .high_open = true,
+         .help = "trimmed_mean: the share of the votes cut off at each end."}),
+    kept<Of<&Ensemble::combine, &CombineConfig::coefficients>>(
+        {.table = "combine",
+         .key = "coefficients",
+         .type = Type::matrix,
+         .low = -kCoefficientMax,
+         .high = kCoefficientMax,
+         .help =
+             "stacking, linear: a row for each output, and in it a number for each output of each member, "
+             "member by member."}),
+    kept<Of<&Ensemble::combine, &CombineConfig::intercept>>(
+        {.table = "combine",
+         .key = "intercept",
+         .type = Type::numbers,
+         .low = -kCoefficientMax,
+         .high = kCoefficientMax,
+         .help = "stacking, linear: a number for each output; zeros when left out."}),
+    kept<Of<&Ensemble::combine, &CombineConfig::model>>(
+        {.table = "combine",
+         .key = "model",
+         .type = Type::path,
+         .help = "stacking by a model of its own: its file, relative to this one."}),
+    kept<Of<&Ensemble::combine, &CombineConfig::model_kind>>(
+        {.table = "combine",
+         .key = "kind",
+         .type = Type::choice,
+         .words = kKinds,
+         .help = "What kind of model combine.model is; recognised when left out."}),
+
+    kept<Of<&Ensemble::answer, &AnswerConfig::quorum>>(
+        {.table = "answer",
+         .key = "quorum",
+         .type = Type::quorum,
+         .low = 1,
+         .high = kMembersMax,
+         .help = "How many members must vote: a number, \"majority\" or \"all\"."}),
+    kept<Of<&Ensemble::answer, &AnswerConfig::deadline>>(
+        {.table = "answer",
+         .key = "deadline",
+         .type = Type::duration,
+         .low = kMicrosecond,
+         .high = kDay,
+         .help = "How long an answer may take from the moment its request is accepted. Who is later has no "
+                 "vote."}),
+    kept<Of<&Ensemble::answer, &AnswerConfig::grace>>(
+        {.table = "answer",
+         .key = "grace",
+         .type = Type::duration,
+         .low = kMillisecond,
+         .high = kDay,
+         .help = "How long past its deadline an isolate may stay silent before it counts as hung and is "
+                 "killed."}),
+    kept<Of<&Ensemble::answer, &AnswerConfig::last_resort>>(
+        {.table = "answer",
+         .key = "last_resort",
+         .type = Type::text,
+         .help = "The member whose vote alone answers below quorum; left out, too few votes are an error."}),
+
+    kept<Of<&Ensemble::restart, &RestartConfig::backoff_min>>(
+        {.table = "restart",
+         .key = "backoff_min",
+         .type = Type::duration,
+         .low = kMillisecond,
+         .high = kDay,
+         .help = "The wait before the first restart; it doubles with each that fails."}),
+    kept<Of<&Ensemble::restart, &RestartConfig::backoff_max>>({.table = "restart",
+                                                               .key = "backoff_max",
+                                                               .type = Type::duration,
+                                                               .low = kMillisecond,
+                                                               .high = kDay,
+                                                               .help = "The longest wait before a restart."}),
+    kept<Of<&Ensemble::restart, &RestartConfig::budget>>(
+        {.table = "restart",
+         .key = "budget",
+         .type = Type::whole,
+         .low = 0,
+         .high = 1000,
+         .help = "Restarts within `window`; beyond it the isolate has failed and is only probed slowly."}),
+    kept<Of<&Ensemble::restart, &RestartConfig::window>>(
+        {.table = "restart",
+         .key = "window",
+         .type = Type::duration,
+         .low = kMillisecond,
+         .high = kDay,
+         .help = "The time over which restarts are counted."}),
+    kept<Of<&Ensemble::restart, &RestartConfig::start_timeout>>(
+        {.table = "restart",
+         .key = "start_timeout",
+         .type = Type::duration,
+         .low = kMillisecond,
+         .high = kDay,
+         .help = "How long an isolate may take from its launch until its model is loaded."}),
+
+    kept<Of<&Ensemble::limits, &LimitsConfig::in_flight>>(
+        {.table = "limits",
+         .key = "in_flight",
+         .type = Type::power_of_two,
+         .low = kInFlightMin,
+         .high = kInFlightMax,
+         .help = "Requests under way at once; a power of two."}),
+    kept<Of<&Ensemble::limits, &LimitsConfig::rows>>({.table = "limits",
+                                                      .key = "rows",
+                                                      .type = Type::whole,
+                                                      .low = 1,
+                                                      .high = kRowsMax,
+                                                      .help = "Rows of one request at most."}),
+    kept<OfEnsemble<&Ensemble::spin>>(
+        {.table = "limits",
+         .key = "spin",
+         .type = Type::spin,
+         .low = 0,
+         .high = kSecond,
+         .help = "How long a side that waits looks before it sleeps: \"auto\", a duration up to 1s, or 0."}),
+
+    kept<OfMember<&MemberConfig::name>>(
+        {.table = kMemberTable,
+         .key = "name",
+         .type = Type::name,
+         .required = true,
+         .example = "name = \"boosted\"",
+         .help = "The member's name, its own in the ensemble; spelled as the ensemble's."}),
+    kept<OfMember<&MemberConfig::model>>({.table = kMemberTable,
+                                          .key = "model",
+                                          .type = Type::path,
+                                          .required = true,
+                                          .example = "model = \"models/boosted.json\"",
+                                          .help = "The model's file, relative to this one."}),
+    kept<OfMember<&MemberConfig::kind>>({.table = kMemberTable,
+                                         .key = "kind",
+                                         .type = Type::choice,
+                                         .words = kKinds,
+                                         .help = "What kind of model it is; recognised when left out."}),
+    kept<OfMember<&MemberConfig::weight>>(
+        {.table = kMemberTable,
+         .key = "weight",
+         .type = Type::number,
+         .low = 0,
+         .high = 1e9,
+         .help = "How much its vote counts in rules that weigh; weights need not sum to 1."}),
+    kept<OfMember<&MemberConfig::instances>>({.table = kMemberTable,
+                                              .key = "instances",
+                                              .type = Type::whole,
+                                              .low = 1,
+                                              .high = kInstancesMax,
+                                              .help = "Isolates that share its work."}),
+};
+
+}  // namespace
+
+std::span<const Setting> all() { return kSettings; }
+
+std::span<const Table> tables() { return kTables; }
+
+const Setting* find(std::string_view table, std::string_view key) {
+  const auto found = std::ranges::find_if(
+      kSettings, [&](const Setting& setting) { return setting.table == table && setting.key == key; });
+  return found == kSettings.end() ? nullptr : &*found;
+}
+
+std::vector<std::string> keys_of(std::string_view table, bool overlay) {
+  std::vector<std::string> keys;
+  for (const Setting& setting : kSettings) {
+    const bool fixed = overlay && table == kMemberTable && setting.key == "name";
+    if (setting.table == table && !fixed) keys.emplace_back(setting.key);
+  }
+  return keys;
+}
+
+bool is_text(Type type) {
+  return type == Type::name || type == Type::text || type == Type::path || type == Type::choice;
+}
+
+}  // namespace tutti::settings
