@@ -34,7 +34,7 @@ bool category_goes_right(const Forest& forest, std::uint32_t node, float x) noex
 /// Where the walk goes from node `at`; a leaf stays where it is.
 template <bool kCategories>
 std::uint32_t step(const Forest& forest, std::uint32_t at, const float* row) noexcept {
-  const TreeNode node = forest.nodes.data()[at];
+  const TreeNode& node = forest.nodes.data()[at];
   const float x = row[node.bits & TreeNode::kFeatureMask];
   const bool missing = x != x;
   if constexpr (kCategories) {

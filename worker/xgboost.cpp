@@ -49,7 +49,7 @@ constexpr Objective kObjectives[] = {
     {"survival:cox", Link::exponential, Base::log},
     {"survival:aft", Link::exponential, Base::log},
     {"binary:logistic", Link::logistic, Base::logit},
-    {"binary:logitraw", Link::identity, Base::logit},
+    {"binary:logitraw", Link::identity, Base::as_is},  // as is from 1.7 on, whatever version wrote the file
     {"binary:hinge", Link::hinge, Base::as_is},
     {"multi:softprob", Link::softmax, Base::as_is},
     {"multi:softmax", Link::first_max, Base::as_is},
