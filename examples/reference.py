@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 MARGIN = 1e-5  # of probabilities; float32 rounding is a hundred times smaller
-GEOMETRIC_FLOOR = 1e-7
+GEOMETRIC_FLOOR = 2.0**-126  # the smallest normal float32
 
 
 def as_classes(output: np.ndarray, outputs: int) -> np.ndarray:
@@ -37,7 +37,7 @@ def hard_vote(parts, weights, _):
 
 
 def geometric_mean(parts, weights, _):
-    # A zero would put its veto above everybody: smaller probabilities count as the floor (supervisor/combine.hpp).
+    # The logarithm of 0 would be a veto: what float32 cannot hold counts as the floor (supervisor/combine.hpp).
     pooled = np.exp(np.average(np.log(np.maximum(parts, GEOMETRIC_FLOOR)), axis=0, weights=weights))
     return pooled / pooled.sum(axis=1, keepdims=True)
 
