@@ -1,6 +1,8 @@
 // A config as TOML text, written from the table of settings.
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "supervisor/config/settings.hpp"
 #include "supervisor/config/text.hpp"
 
@@ -13,7 +15,11 @@ struct Written {
   std::string operator()(const std::string& text) const { return toml_quote(text); }
   std::string operator()(std::int64_t whole) const { return fmt::format("{}", whole); }
   // The shortest form that reads back to the same double.
-  std::string operator()(double number) const { return fmt::format("{}", number); }
+  std::string operator()(double number) const {
+    // "-0" would read back as an integer, which has no sign at zero.
+    if (number == 0 && std::signbit(number)) return "-0.0";
+    return fmt::format("{}", number);
+  }
   std::string operator()(Duration duration) const { return fmt::format("\"{}\"", format_duration(duration)); }
   std::string operator()(const Quorum& quorum) const {
     if (quorum.kind == Quorum::Kind::count) return fmt::format("{}", quorum.count);
