@@ -1,10 +1,12 @@
 // The memory between the supervisor and one isolate, and where everything lies in it.
 //
 //   down (supervisor writes)  [StartBlock … page][bell][supervisor sleeps][request ring: lines]
-//   up   (worker writes)      [HelloBlock … page][hello state][worker sleeps][answer ring: lines][outputs: lines × slot]
+//   up   (worker writes)      [HelloBlock … page][hello state][worker sleeps][answer ring: lines][outputs:
+//   lines × slot]
 //
 // Line i of the answer ring and output slot i belong to line i of the request ring. Both sides compute these
-// places from numbers that the supervisor chose (StartBlock); nothing about the layout is ever read from `up`.
+// places from numbers that the supervisor chose (StartBlock); nothing about the layout is ever read from
+// `up`.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +23,7 @@ namespace tutti {
 
 /// The numbers that decide both layouts.
 struct ChannelShape {
-  std::uint32_t lines = 0;     // a power of two
+  std::uint32_t lines = 0;  // a power of two
   std::uint32_t rows_max = 0;
   std::uint32_t outputs = 0;
 

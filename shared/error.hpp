@@ -16,18 +16,18 @@ namespace tutti {
 
 /// Stable codes: programs and tests compare these, never the words.
 enum class Errc : std::uint32_t {
-  bad_usage = 1,      // a command line that cannot be run
-  bad_config = 2,     // the ensemble's config
-  bad_data = 3,       // CSV, NPY or JSON rows
-  bad_model = 4,      // a model file that cannot be loaded
-  shape_mismatch = 5, // rows, features or outputs disagree
-  too_few_votes = 6,  // below quorum; `where` names who is missing and why
-  overloaded = 7,     // every request slot is taken
-  not_ready = 8,      // the ensemble cannot meet its quorum now
-  stopped = 9,        // shutting down, or cancelled by the caller
-  system = 10,        // a system call failed
-  protocol = 11,      // a peer process broke the protocol
-  model_failed = 12,  // the model refused or failed on this request
+  bad_usage = 1,       // a command line that cannot be run
+  bad_config = 2,      // the ensemble's config
+  bad_data = 3,        // CSV, NPY or JSON rows
+  bad_model = 4,       // a model file that cannot be loaded
+  shape_mismatch = 5,  // rows, features or outputs disagree
+  too_few_votes = 6,   // below quorum; `where` names who is missing and why
+  overloaded = 7,      // every request slot is taken
+  not_ready = 8,       // the ensemble cannot meet its quorum now
+  stopped = 9,         // shutting down, or cancelled by the caller
+  system = 10,         // a system call failed
+  protocol = 11,       // a peer process broke the protocol
+  model_failed = 12,   // the model refused or failed on this request
 };
 
 /// The code's name as written above, for logs and JSON.

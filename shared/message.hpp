@@ -39,9 +39,7 @@ struct BoundedText {
     for (std::size_t i = 0; i < size; ++i) bytes[i] = text[i];
   }
   /// The text; a size that lies is cut to the array.
-  [[nodiscard]] std::string_view view() const noexcept {
-    return {bytes.data(), size < Bytes ? size : Bytes};
-  }
+  [[nodiscard]] std::string_view view() const noexcept { return {bytes.data(), size < Bytes ? size : Bytes}; }
 };
 
 /// What a worker must know to start. Written once by the supervisor, before the worker is spawned.
@@ -51,20 +49,20 @@ struct StartBlock {
   std::int32_t supervisor_pid;
   std::uint32_t features;
   std::uint32_t outputs;
-  std::uint32_t lines;            // of each ring, a power of two
-  std::uint32_t rows_max;         // of one request
+  std::uint32_t lines;     // of each ring, a power of two
+  std::uint32_t rows_max;  // of one request
   std::uint64_t input_bytes;
   std::uint64_t down_bytes;
   std::uint64_t up_bytes;
-  std::int64_t spin_ns;           // how long to look before sleeping
-  std::uint32_t yields;           // 1: give the core away between looks (more isolates than cores)
-  std::uint32_t classification;   // 1: classification, 0: regression
-  std::uint32_t generation;       // of this isolate: carried in every id
+  std::int64_t spin_ns;          // how long to look before sleeping
+  std::uint32_t yields;          // 1: give the core away between looks (more isolates than cores)
+  std::uint32_t classification;  // 1: classification, 0: regression
+  std::uint32_t generation;      // of this isolate: carried in every id
   std::uint32_t reserved;
-  BoundedText<kNameMax> name;     // "boosted/0"
-  BoundedText<kPathMax> model;    // absolute path
-  BoundedText<kNameMax> kind;     // "" recognises it
-  BoundedText<kNameMax> fault;    // a fault point to arm; read only by workers built for tests
+  BoundedText<kNameMax> name;   // "boosted/0"
+  BoundedText<kPathMax> model;  // absolute path
+  BoundedText<kNameMax> kind;   // "" recognises it
+  BoundedText<kNameMax> fault;  // a fault point to arm; read only by workers built for tests
 };
 
 enum class HelloState : std::uint32_t { none = 0, ready = 1, failed = 2 };
@@ -101,7 +99,7 @@ enum class AnswerStatus : std::uint32_t {
 /// One answer. Fills a ring line's 56 bytes. Its output lies where the line says: no offset is sent.
 struct Answer {
   std::uint64_t id;
-  std::uint32_t status;      // AnswerStatus
+  std::uint32_t status;  // AnswerStatus
   std::uint32_t rows;
   std::uint32_t outputs;
   std::uint32_t text_bytes;
@@ -116,7 +114,8 @@ static_assert(std::is_trivially_copyable_v<StartBlock> && std::is_standard_layou
 static_assert(std::is_trivially_copyable_v<HelloBlock> && std::is_standard_layout_v<HelloBlock>);
 
 /// id = generation (16 bits) · slot (16) · counter (32): names one request on one incarnation of an isolate.
-constexpr std::uint64_t request_id(std::uint32_t generation, std::uint32_t slot, std::uint32_t counter) noexcept {
+constexpr std::uint64_t request_id(std::uint32_t generation, std::uint32_t slot,
+                                   std::uint32_t counter) noexcept {
   return (std::uint64_t{generation & 0xffffU} << 48U) | (std::uint64_t{slot & 0xffffU} << 32U) | counter;
 }
 

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <boost/interprocess/exceptions.hpp>
-
 #include <cerrno>
 #include <utility>
 
@@ -56,7 +55,8 @@ Result<Descriptor> allocate(const std::string& name, std::size_t bytes) {
     descriptor = Descriptor(::memfd_create(name.c_str(), flags));
   }
   if (!descriptor.is_open()) {
-    return std::unexpected(system_error("memfd_create", errno, name, "raise the descriptor limit (ulimit -n)"));
+    return std::unexpected(
+        system_error("memfd_create", errno, name, "raise the descriptor limit (ulimit -n)"));
   }
   if (::ftruncate(descriptor.get(), static_cast<off_t>(bytes)) != 0) {
     return std::unexpected(system_error("ftruncate", errno, name, "RLIMIT_FSIZE may be too small"));
@@ -66,8 +66,9 @@ Result<Descriptor> allocate(const std::string& name, std::size_t bytes) {
     failure = ::posix_fallocate(descriptor.get(), 0, static_cast<off_t>(bytes));
   } while (failure == EINTR);
   if (failure != 0) {
-    return std::unexpected(system_error(fmt::format("allocating {} MiB of shared memory", bytes >> 20U), failure,
-                                        name, "lower limits.rows or limits.in_flight, or free memory"));
+    return std::unexpected(system_error(fmt::format("allocating {} MiB of shared memory", bytes >> 20U),
+                                        failure, name,
+                                        "lower limits.rows or limits.in_flight, or free memory"));
   }
   return descriptor;
 }
@@ -112,11 +113,11 @@ Result<Region> Region::attach(Descriptor descriptor, std::size_t bytes, bool wri
   const int seals = ::fcntl(descriptor.get(), F_GET_SEALS);
   // A region that could still shrink could end us with SIGBUS.
   if (seals < 0 || (seals & F_SEAL_SHRINK) == 0 || static_cast<std::size_t>(status.st_size) != bytes) {
-    return std::unexpected(Error{.code = Errc::protocol,
-                                 .what = fmt::format("descriptor {} is not a sealed region of {} bytes",
-                                                     descriptor.get(), bytes),
-                                 .where = "attach",
-                                 .hint = "tutti-worker is started by tutti, not by hand"});
+    return std::unexpected(Error{
+        .code = Errc::protocol,
+        .what = fmt::format("descriptor {} is not a sealed region of {} bytes", descriptor.get(), bytes),
+        .where = "attach",
+        .hint = "tutti-worker is started by tutti, not by hand"});
   }
   auto mapping = map(descriptor.get(), bytes, writable);
   if (!mapping) return std::unexpected(mapping.error());

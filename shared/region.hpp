@@ -11,7 +11,6 @@
 #pragma once
 
 #include <boost/interprocess/mapped_region.hpp>
-
 #include <cstddef>
 #include <cstdint>
 #include <string>

@@ -94,7 +94,8 @@ class RingReader {
 
  public:
   RingReader() = default;
-  explicit RingReader(std::span<const RingLine> lines) noexcept : lines_(lines.data()), mask_(lines.size() - 1) {
+  explicit RingReader(std::span<const RingLine> lines) noexcept
+      : lines_(lines.data()), mask_(lines.size() - 1) {
     assert(std::has_single_bit(lines.size()));
   }
 
@@ -104,7 +105,8 @@ class RingReader {
     // acquire: pairs with the release in RingWriter::publish().
     const std::uint64_t sequence = Load::acquire(line.sequence);
     if (sequence != taken_ + 1) {
-      // The line still carries what the last lap left there, or nothing on the first lap. Anything else is a lie.
+      // The line still carries what the last lap left there, or nothing on the first lap. Anything else is a
+      // lie.
       const std::uint64_t last_lap = taken_ > mask_ ? taken_ - mask_ : 0;
       return sequence == last_lap ? Take::nothing : Take::violation;
     }

@@ -18,6 +18,7 @@
 #include <string>
 
 #include "shared/channel.hpp"
+#include "shared/log.hpp"
 #include "supervisor/core/core.hpp"
 
 namespace tutti {
@@ -26,7 +27,8 @@ namespace tutti {
 struct ChannelLoad : PlainLoad {
   static void copy(void* to, const void* from, std::size_t bytes) noexcept {
 #if defined(__SANITIZE_THREAD__)
-    // Word by word, so that a hostile writer is a race that the model of C++ allows. All sizes are multiples of 4.
+    // Word by word, so that a hostile writer is a race that the model of C++ allows. All sizes are multiples
+    // of 4.
     auto* target = static_cast<std::uint32_t*>(to);
     const auto* source = static_cast<const std::uint32_t*>(from);
     for (std::size_t i = 0; i < bytes / sizeof(std::uint32_t); ++i) {
@@ -58,21 +60,13 @@ inline bool all_finite(const float* values, std::size_t count) noexcept {
   return bad == 0;
 }
 
-/// Replaces everything outside printable ASCII, so that a model's text cannot forge a log or drive a terminal.
-inline std::string printable(std::string_view text) {
-  std::string clean(text);
-  std::ranges::replace_if(clean, [](char c) { return c < ' ' || c > '~'; }, '?');
-  return clean;
-}
-
 /// Takes the next answer of an isolate.
-///   expected  what its oldest outstanding request must answer; nothing outstanding: any answer is a violation
-///   outputs   columns of an answer
-///   output    the output slot of the line that comes next (in `up`)
+///   expected  what its oldest outstanding request must answer; nothing outstanding: any answer is a
+///   violation outputs   columns of an answer output    the output slot of the line that comes next (in `up`)
 ///   part      where f32 [expected.rows][outputs] goes; written when the answer is wanted and ok
 template <class Load>
-Consumed consume(RingReader<Answer, Load>& ring, const std::optional<Expected>& expected, std::uint32_t outputs,
-                 const float* output, float* part) {
+Consumed consume(RingReader<Answer, Load>& ring, const std::optional<Expected>& expected,
+                 std::uint32_t outputs, const float* output, float* part) {
   Answer answer{};
   const Take take = ring.take(answer);
   if (take == Take::nothing) return {};
@@ -91,11 +85,14 @@ Consumed consume(RingReader<Answer, Load>& ring, const std::optional<Expected>& 
       consumed.text = printable({text.data(), std::min<std::size_t>(answer.text_bytes, text.size())});
       return consumed;
     }
-    case AnswerStatus::ok: break;
-    default: return {.kind = Consumed::Kind::violation, .fate = {.state = VoteState::protocol_violation}};
+    case AnswerStatus::ok:
+      break;
+    default:
+      return {.kind = Consumed::Kind::violation, .fate = {.state = VoteState::protocol_violation}};
   }
   if (answer.rows != expected->rows || answer.outputs != outputs) {
-    consumed.fate = {.state = VoteState::rejected, .detail = static_cast<std::int32_t>(Rejection::wrong_shape)};
+    consumed.fate = {.state = VoteState::rejected,
+                     .detail = static_cast<std::int32_t>(Rejection::wrong_shape)};
     return consumed;
   }
   if (!expected->wanted) {
@@ -106,7 +103,8 @@ Consumed consume(RingReader<Answer, Load>& ring, const std::optional<Expected>& 
   Load::copy(part, output, count * sizeof(float));
   consumed.fate = all_finite(part, count)
                       ? VoteFate{.state = VoteState::voted}
-                      : VoteFate{.state = VoteState::rejected, .detail = static_cast<std::int32_t>(Rejection::not_finite)};
+                      : VoteFate{.state = VoteState::rejected,
+                                 .detail = static_cast<std::int32_t>(Rejection::not_finite)};
   return consumed;
 }
 

@@ -40,7 +40,9 @@ class SpawnActions {
   SpawnActions& operator=(const SpawnActions&) = delete;
   ~SpawnActions() { ::posix_spawn_file_actions_destroy(&actions_); }
 
-  void open_null(int target) { ::posix_spawn_file_actions_addopen(&actions_, target, "/dev/null", O_RDONLY, 0); }
+  void open_null(int target) {
+    ::posix_spawn_file_actions_addopen(&actions_, target, "/dev/null", O_RDONLY, 0);
+  }
   void move(int from, int to) { ::posix_spawn_file_actions_adddup2(&actions_, from, to); }
   void close_from(int first) { ::posix_spawn_file_actions_addclosefrom_np(&actions_, first); }
   [[nodiscard]] const posix_spawn_file_actions_t* get() const { return &actions_; }
@@ -88,7 +90,8 @@ std::string directory_of_this_program() {
 
 Result<Process> Process::spawn(const SpawnRequest& request) {
   std::array<int, 2> pipe{};
-  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) return std::unexpected(system_error("pipe2", errno, request.program));
+  if (::pipe2(pipe.data(), O_CLOEXEC) != 0)
+    return std::unexpected(system_error("pipe2", errno, request.program));
   Descriptor reading(pipe[0]);
   Descriptor writing(pipe[1]);
   ::fcntl(reading.get(), F_SETFL, O_NONBLOCK);
@@ -99,13 +102,15 @@ Result<Process> Process::spawn(const SpawnRequest& request) {
   for (std::size_t i = 0; i < high.size(); ++i) {
     high[i] = Descriptor(::fcntl(request.descriptors[i], F_DUPFD_CLOEXEC, 64));
     if (!high[i].is_open()) {
-      return std::unexpected(system_error("fcntl(F_DUPFD)", errno, request.program, "raise the descriptor limit"));
+      return std::unexpected(
+          system_error("fcntl(F_DUPFD)", errno, request.program, "raise the descriptor limit"));
     }
   }
   actions.open_null(STDIN_FILENO);
   actions.move(writing.get(), STDOUT_FILENO);
   actions.move(writing.get(), STDERR_FILENO);
-  for (std::size_t i = 0; i < high.size(); ++i) actions.move(high[i].get(), kFirstDescriptor + static_cast<int>(i));
+  for (std::size_t i = 0; i < high.size(); ++i)
+    actions.move(high[i].get(), kFirstDescriptor + static_cast<int>(i));
   actions.close_from(kBellDescriptor + 1);
 
   std::string name = "tutti-worker";
@@ -129,7 +134,8 @@ Result<Process> Process::spawn(const SpawnRequest& request) {
     const int error_number = errno;
     ::kill(process.pid_, SIGKILL);
     ::waitpid(process.pid_, nullptr, 0);
-    return std::unexpected(system_error("pidfd_open", error_number, request.program, "tutti needs Linux 5.3 or later"));
+    return std::unexpected(
+        system_error("pidfd_open", error_number, request.program, "tutti needs Linux 5.3 or later"));
   }
   process.output_ = std::move(reading);
   return process;
@@ -184,8 +190,8 @@ Result<std::string> find_worker() {
   if (executable(beside)) return beside;
   const std::string installed = TUTTI_INSTALLED_WORKER;
   if (executable(installed)) return installed;
-  return std::unexpected(Error{Errc::system, "tutti-worker was not found", fmt::format("{} and {}", beside, installed),
-                               "set TUTTI_WORKER to its path"});
+  return std::unexpected(Error{Errc::system, "tutti-worker was not found",
+                               fmt::format("{} and {}", beside, installed), "set TUTTI_WORKER to its path"});
 }
 
 }  // namespace tutti

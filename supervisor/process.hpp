@@ -2,8 +2,8 @@
 #pragma once
 
 #include <array>
-#include <string>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "shared/error.hpp"
@@ -28,9 +28,9 @@ class Process {
   Process& operator=(const Process&) = delete;
   ~Process() { end(); }
 
-  /// Starts a worker with an empty environment (sanitizer options excepted), standard input closed, its output
-  /// in a pipe. Call it from a thread that lives as long as the worker should: PDEATHSIG follows the thread.
-  /// posix_spawn shares the address space until exec, so no writable mapping is ever inherited.
+  /// Starts a worker with an empty environment (sanitizer options excepted), standard input closed, its
+  /// output in a pipe. Call it from a thread that lives as long as the worker should: PDEATHSIG follows the
+  /// thread. posix_spawn shares the address space until exec, so no writable mapping is ever inherited.
   static Result<Process> spawn(const SpawnRequest& request);
 
   [[nodiscard]] bool running() const noexcept { return pidfd_.is_open(); }

@@ -55,10 +55,10 @@ Result<Memory> attach() {
   if (!down) return std::unexpected(down.error());
   const StartBlock& start = DownView<const std::byte>(down->data(), 0).start();
   if (start.magic != kProtocolMagic || start.version != kProtocolVersion) {
-    return std::unexpected(Error{Errc::protocol,
-                                 fmt::format("protocol {} where this worker speaks {}", start.version,
-                                             kProtocolVersion),
-                                 "attach", "install tutti and tutti-worker from the same build"});
+    return std::unexpected(
+        Error{Errc::protocol,
+              fmt::format("protocol {} where this worker speaks {}", start.version, kProtocolVersion),
+              "attach", "install tutti and tutti-worker from the same build"});
   }
   auto input = Region::attach(Descriptor(kInputDescriptor), start.input_bytes, false);
   if (!input) return std::unexpected(input.error());

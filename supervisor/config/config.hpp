@@ -4,6 +4,24 @@
 //
 // One table (settings.cpp) names every key with its type, range, default and help; the parser and the JSON
 // Schema are both made from it, so they cannot disagree.
+//
+//   [ensemble]      name, task, classes, features, log_level
+//   [combine]       rule, trim, coefficients, intercept, model, kind
+//   [answer]        quorum, deadline, grace, last_resort
+//   [restart]       backoff_min, backoff_max, budget, window, start_timeout
+//   [limits]        in_flight, rows, spin
+//   [[member]]      name, model, kind, weight, instances
+//   [profile.NAME]  the same tables beneath: [profile.dev.answer], and [profile.dev.member.boosted] for what
+//                   is different about the member of that name. Those not chosen are checked too.
+//
+// Laid over the file, each over the one before, lists replaced as a whole:
+//   --profile dev                           [profile.dev]
+//   TUTTI_ANSWER__DEADLINE=20ms             TUTTI_TABLE__KEY in any case; without "__" it is no setting
+//   TUTTI_MEMBER__BOOSTED__WEIGHT=2         '_' stands for '-' and '.' in the member's name
+//   --set answer.deadline=20ms              and --set member.boosted.weight=2
+// A value from the environment or --set is read as TOML, and taken as text where it is not, or where the
+// setting is a text. A member's name itself cannot be overlaid. Model paths, wherever given, are relative to
+// the file.
 #pragma once
 
 #include <chrono>

@@ -6,6 +6,7 @@
 #include <cassert>
 
 #include "shared/message.hpp"
+#include "supervisor/plan.hpp"
 
 namespace tutti {
 namespace {
@@ -17,7 +18,7 @@ Core::Core(const EnsembleConfig& config, std::uint64_t seed)
       grace_(config.answer.grace),
       in_flight_max_(config.limits.in_flight),
       quorum_(config.answer.quorum.of(static_cast<std::uint32_t>(config.members.size()))) {
-  const std::uint32_t slot_count = 2 * config.limits.in_flight;
+  const std::uint32_t slot_count = slots_of(config);
   for (const MemberConfig& member : config.members) {
     const auto index = static_cast<std::uint32_t>(members_.size());
     if (member.name == config.answer.last_resort) last_resort_ = index;
@@ -32,19 +33,22 @@ Core::Core(const EnsembleConfig& config, std::uint64_t seed)
     slots_[slot - 1].votes.resize(members_.size());
     free_.push_back(slot - 1);  // the lowest slot is used first: its lines are warm
   }
-  // Between two drains each request causes at most a publish a member and a finish, each isolate a kill or spawn.
+  // Between two drains each request causes at most a publish a member and a finish, each isolate a kill or
+  // spawn.
   actions_.reserve(slot_count * (members_.size() + 1) + 2 * isolates_.size());
   taken_.reserve(actions_.capacity());
 }
 
 Result<std::uint32_t> Core::submit(Time now, Time deadline, std::uint32_t rows) {
   if (closed_) {
-    return std::unexpected(Error{Errc::stopped, "the ensemble is shutting down", "predict", "launch it again"});
+    return std::unexpected(
+        Error{Errc::stopped, "the ensemble is shutting down", "predict", "launch it again"});
   }
   if (in_flight_ >= in_flight_max_ || free_.empty()) {
     if (free_.empty()) relieve_pressure();
-    return std::unexpected(Error{Errc::overloaded, fmt::format("{} requests are in flight already", in_flight_),
-                                 "predict", "wait for an answer, or raise limits.in_flight"});
+    return std::unexpected(Error{Errc::overloaded,
+                                 fmt::format("{} requests are in flight already", in_flight_), "predict",
+                                 "wait for an answer, or raise limits.in_flight"});
   }
   const std::uint32_t slot = free_.back();
   free_.pop_back();
@@ -105,6 +109,7 @@ void Core::ask(std::uint32_t isolate, std::uint32_t slot) {
   const std::uint64_t id = request_id(asked.life.generation(), slot, request.counter);
   asked.queue[(asked.head + asked.count) % slots()] = {.id = id, .slot = slot, .deadline = request.deadline};
   ++asked.count;
+  ++owed_;
   ++request.holders;
   request.votes[asked.member].isolate = isolate;
   actions_.push_back({.kind = Action::Kind::publish, .isolate = isolate, .slot = slot, .id = id});
@@ -129,11 +134,14 @@ void Core::answered(std::uint32_t isolate, VoteFate fate, Time now) {
   assert(due);
   asked.head = (asked.head + 1) % slots();
   --asked.count;
+  --owed_;
   if (due->wanted) settle(due->slot, asked.member, fate, now);
   let_go(due->slot);
 }
 
-void Core::condemn(std::uint32_t isolate, VoteFate cause) { wish(isolates_[isolate].life.condemn(cause), isolate); }
+void Core::condemn(std::uint32_t isolate, VoteFate cause) {
+  wish(isolates_[isolate].life.condemn(cause), isolate);
+}
 
 void Core::gone(std::uint32_t isolate, VoteFate seen, Time now) {
   Isolate& dead = isolates_[isolate];
@@ -142,6 +150,7 @@ void Core::gone(std::uint32_t isolate, VoteFate seen, Time now) {
   while (const auto owed = expected(isolate)) {
     dead.head = (dead.head + 1) % slots();
     --dead.count;
+    --owed_;
     if (owed->wanted) {
       MemberVote& vote = slots_[owed->slot].votes[dead.member];
       const bool may_retry = !vote.retried && now < slots_[owed->slot].deadline && !closed_;
@@ -213,7 +222,8 @@ void Core::free_if_done(std::uint32_t slot) {
   free_.push_back(slot);
 }
 
-// Every slot is taken: overdue isolates hold them. Those that hold a request that has finished without them go.
+// Every slot is taken: overdue isolates hold them. Those that hold a request that has finished without them
+// go.
 void Core::relieve_pressure() {
   for (std::uint32_t index = 0; index < isolates(); ++index) {
     const auto owed = expected(index);
@@ -239,7 +249,8 @@ std::span<const Action> Core::take_actions() {
 std::uint32_t Core::members_ready() const {
   return static_cast<std::uint32_t>(std::ranges::count_if(members_, [&](const Member& member) {
     const auto* first = isolates_.data() + member.first;
-    return std::any_of(first, first + member.instances, [](const Isolate& isolate) { return isolate.life.ready(); });
+    return std::any_of(first, first + member.instances,
+                       [](const Isolate& isolate) { return isolate.life.ready(); });
   }));
 }
 

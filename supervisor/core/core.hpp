@@ -1,18 +1,19 @@
-// The supervisor's decisions without its hands: who is asked, who counts, who must die, when an answer is due.
+// The supervisor's decisions without its hands: who is asked, who counts, who must die, when an answer is
+// due.
 //
 //   events + now ──▶ Core ──▶ actions: spawn, kill, publish, finish
 //   submit, answered, hello, gone, tick          (the engine carries them out, in order)
 //
-// No clock, no system call, no thread, no allocation after construction but for restarts. The engine drives it
-// with real processes; a simulation can drive it with a virtual clock and a seeded generator.
+// No clock, no system call, no thread, no allocation after construction but for restarts. The engine drives
+// it with real processes; a simulation can drive it with a virtual clock and a seeded generator.
 //
 // A request has a slot: its rows lie there in `input`, and it is free again when the answer was given *and*
 // every isolate that was asked has answered or is dead. So an overdue isolate can hold slots, and therefore
 //   - there are twice as many slots as requests may be in flight,
 //   - an isolate that is overdue on anything is not asked again until it has answered (its member is `late`),
 //   - one that holds slots while none is free is killed at once.
-// Invariants: every accepted slot finishes exactly once; outstanding requests of an isolate are answered in the
-// order they were published; outstanding <= slots(), so no ring overflows.
+// Invariants: every accepted slot finishes exactly once; outstanding requests of an isolate are answered in
+// the order they were published; outstanding <= slots(), so no ring overflows.
 #pragma once
 
 #include <cstdint>
@@ -110,6 +111,8 @@ class Core {
   [[nodiscard]] std::uint32_t slots() const { return static_cast<std::uint32_t>(slots_.size()); }
   /// Requests accepted and not finished.
   [[nodiscard]] std::uint32_t in_flight() const noexcept { return in_flight_; }
+  /// Answers outstanding over all isolates.
+  [[nodiscard]] std::uint32_t owed() const noexcept { return owed_; }
   /// Members with a ready isolate.
   [[nodiscard]] std::uint32_t members_ready() const;
   /// Votes that an answer needs.
@@ -161,6 +164,7 @@ class Core {
   std::vector<Action> actions_;
   std::vector<Action> taken_;
   std::uint32_t in_flight_ = 0;
+  std::uint32_t owed_ = 0;
   bool closed_ = false;
 };
 

@@ -25,7 +25,8 @@ IsolateWish IsolateLife::tick(Time now) {
     state_ = Starting{now + restart_.start_timeout};
     return IsolateWish::spawn;
   }
-  if (const auto* starting = std::get_if<Starting>(&state_); starting != nullptr && now >= starting->hello_deadline) {
+  if (const auto* starting = std::get_if<Starting>(&state_);
+      starting != nullptr && now >= starting->hello_deadline) {
     return condemn({.state = VoteState::hung});
   }
   return IsolateWish::nothing;
@@ -48,7 +49,9 @@ VoteFate IsolateLife::gone(VoteFate seen, Time now, Random& random) {
   const auto* dying = std::get_if<Dying>(&state_);
   const VoteFate cause = dying != nullptr ? dying->cause : seen;
   const auto* ready = std::get_if<Ready>(&state_);
-  const std::optional<Time> since = dying != nullptr ? dying->ready_since : ready != nullptr ? std::optional(ready->since) : std::nullopt;
+  const std::optional<Time> since = dying != nullptr   ? dying->ready_since
+                                    : ready != nullptr ? std::optional(ready->since)
+                                                       : std::nullopt;
   if (since && now - *since >= kLongLife) {
     failures_ = 0;
     recent_failures_.clear();
@@ -64,9 +67,8 @@ void IsolateLife::plan_restart(Time now, Random& random) {
     recent_failures_.pop_front();
   }
   const bool over_budget = recent_failures_.size() > restart_.budget;
-  const Duration bound = over_budget
-                             ? doubled(kSlowProbeMin, failures_ - restart_.budget, kSlowProbeMax)
-                             : doubled(restart_.backoff_min, failures_, restart_.backoff_max);
+  const Duration bound = over_budget ? doubled(kSlowProbeMin, failures_ - restart_.budget, kSlowProbeMax)
+                                     : doubled(restart_.backoff_min, failures_, restart_.backoff_max);
   ++failures_;
   Duration wait = Duration(random.up_to(static_cast<std::uint64_t>(bound.count())));
   if (over_budget) wait = bound;  // slow probing needs no jitter below its period

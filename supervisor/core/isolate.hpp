@@ -9,8 +9,8 @@
 // Waiting owns no process; the others do. Dying means that the kill was sent and the death not yet seen:
 // whatever the process does until then still belongs to its old generation.
 // Restarts wait a random time that doubles with each failure (full jitter: Brooker, "Exponential backoff and
-// jitter", 2015), the first one after a long life comes at once, and beyond the budget restarts go on for ever
-// but slowly.
+// jitter", 2015), the first one after a long life comes at once, and beyond the budget restarts go on for
+// ever but slowly.
 #pragma once
 
 #include <cstdint>
@@ -25,10 +25,19 @@
 
 namespace tutti {
 
-struct Waiting { Time until; };
-struct Starting { Time hello_deadline; };
-struct Ready { Time since; };
-struct Dying { VoteFate cause; std::optional<Time> ready_since; };
+struct Waiting {
+  Time until;
+};
+struct Starting {
+  Time hello_deadline;
+};
+struct Ready {
+  Time since;
+};
+struct Dying {
+  VoteFate cause;
+  std::optional<Time> ready_since;
+};
 using IsolateState = std::variant<Waiting, Starting, Ready, Dying>;
 
 /// What the life asks for after an event.
@@ -45,8 +54,8 @@ class IsolateLife {
   void hello(Time now);
   /// The worker must end: it is hung, lied, or could not load its model.
   IsolateWish condemn(VoteFate cause);
-  /// The process is gone, with the cause seen by whoever reaped it. Returns the cause that counts: what it was
-  /// condemned for, else what was seen.
+  /// The process is gone, with the cause seen by whoever reaped it. Returns the cause that counts: what it
+  /// was condemned for, else what was seen.
   VoteFate gone(VoteFate seen, Time now, Random& random);
   /// The spawn failed: there is no process.
   void spawn_failed(Time now, Random& random) { plan_restart(now, random); }

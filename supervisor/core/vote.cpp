@@ -8,16 +8,26 @@ namespace tutti {
 
 std::string_view name_of(VoteState state) noexcept {
   switch (state) {
-    case VoteState::pending: return "pending";
-    case VoteState::voted: return "voted";
-    case VoteState::late: return "late";
-    case VoteState::crashed: return "crashed";
-    case VoteState::exited: return "exited";
-    case VoteState::hung: return "hung";
-    case VoteState::rejected: return "rejected";
-    case VoteState::failed: return "failed";
-    case VoteState::protocol_violation: return "protocol_violation";
-    case VoteState::not_ready: return "not_ready";
+    case VoteState::pending:
+      return "pending";
+    case VoteState::voted:
+      return "voted";
+    case VoteState::late:
+      return "late";
+    case VoteState::crashed:
+      return "crashed";
+    case VoteState::exited:
+      return "exited";
+    case VoteState::hung:
+      return "hung";
+    case VoteState::rejected:
+      return "rejected";
+    case VoteState::failed:
+      return "failed";
+    case VoteState::protocol_violation:
+      return "protocol_violation";
+    case VoteState::not_ready:
+      return "not_ready";
   }
   return "unknown";
 }
@@ -29,14 +39,19 @@ std::string signal_name(int number) {
 
 std::string describe(const VoteFate& fate) {
   switch (fate.state) {
-    case VoteState::crashed: return "crashed: " + signal_name(fate.detail);
-    case VoteState::exited: return fmt::format("exited: status {}", fate.detail);
+    case VoteState::crashed:
+      return "crashed: " + signal_name(fate.detail);
+    case VoteState::exited:
+      return fmt::format("exited: status {}", fate.detail);
     case VoteState::rejected:
       return fate.detail == static_cast<std::int32_t>(Rejection::not_finite) ? "rejected: not finite"
                                                                              : "rejected: wrong shape";
-    case VoteState::protocol_violation: return "protocol violation";
-    case VoteState::not_ready: return "not ready";
-    default: return std::string(name_of(fate.state));
+    case VoteState::protocol_violation:
+      return "protocol violation";
+    case VoteState::not_ready:
+      return "not ready";
+    default:
+      return std::string(name_of(fate.state));
   }
 }
 

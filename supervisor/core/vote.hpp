@@ -8,14 +8,14 @@
 namespace tutti {
 
 enum class VoteState : std::uint8_t {
-  pending,             // asked, not answered yet
-  voted,               // counted
-  late,                // no answer by the deadline; also: not asked, because it still works on an overdue request
-  crashed,             // the isolate died by a signal; detail: the signal's number
-  exited,              // the isolate ended by itself; detail: its exit status
-  hung,                // killed after the grace time past its deadline
-  rejected,            // answered, but with a wrong shape or a number that is not finite
-  failed,              // the model said that it cannot answer this
+  pending,   // asked, not answered yet
+  voted,     // counted
+  late,      // no answer by the deadline; also: not asked, because it still works on an overdue request
+  crashed,   // the isolate died by a signal; detail: the signal's number
+  exited,    // the isolate ended by itself; detail: its exit status
+  hung,      // killed after the grace time past its deadline
+  rejected,  // answered, but with a wrong shape or a number that is not finite
+  failed,    // the model said that it cannot answer this
   protocol_violation,  // the isolate wrote what no correct worker writes, and was killed
   not_ready,           // no isolate of the member was ready when the request came
 };

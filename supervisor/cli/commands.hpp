@@ -1,0 +1,65 @@
+// The commands of `tutti`, one file each. Data goes to standard output, people's text to standard error.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "shared/error.hpp"
+#include "supervisor/config/config.hpp"
+
+namespace tutti::cli {
+
+enum ExitCode : int {
+  kOk = 0,
+  kFailed = 1,
+  kUsage = 2,     // a command line or a config that cannot be run
+  kDegraded = 3,  // answered, but some answers lack a member
+  kInterrupted = 130,
+};
+
+/// Options of every command that reads a config.
+struct ConfigOptions {
+  std::string path;
+  std::string profile;
+  std::vector<std::string> settings;
+};
+
+/// Kills one worker of a member when a row is sent: a drill.
+struct Drill {
+  std::string member;
+  double share = -1;      // of all rows, in [0, 1]; or
+  std::uint64_t row = 0;  // the number of the row, when share is negative
+};
+
+struct RunOptions {
+  ConfigOptions config;
+  std::string input;
+  std::string target;
+  std::optional<std::string> output;
+  bool json = false;
+  std::uint32_t repeat = 1;
+  std::uint32_t batch = 0;  // rows of a request; 0 adapts to the deadline
+  std::vector<Drill> drills;
+};
+
+int run(const RunOptions& options);
+int check(const ConfigOptions& options, bool json);
+int plan(const ConfigOptions& options, bool json);
+int schema();
+int version(bool json);
+
+/// Reads the config, or prints every problem to standard error (to standard output as JSON when `json`).
+std::optional<EnsembleConfig> load_or_explain(const ConfigOptions& options, bool json);
+
+/// Prints an error for people, coloured where that is wanted.
+void complain(const Error& error);
+
+/// An error as JSON: code, what, where, hint.
+std::string to_json(const Error& error);
+
+/// "boosted@30%" or "boosted@1200". Errors: bad_usage.
+Result<Drill> parse_drill(const std::string& text);
+
+}  // namespace tutti::cli

@@ -1,0 +1,134 @@
+// tutti: the supervisor's command line. Parsing only; each command is a file of its own.
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "shared/suggest.hpp"
+#include "supervisor/cli/commands.hpp"
+
+namespace tutti::cli {
+namespace {
+
+void add_config(CLI::App& command, ConfigOptions& options) {
+  command.add_option("config", options.path, "The ensemble's TOML file")->required();
+  command.add_option("--profile", options.profile, "Lay [profile.NAME] over the file");
+  command.add_option("--set", options.settings, "Change a setting: answer.deadline=20ms (may be repeated)")
+      ->allow_extra_args(false);
+}
+
+// CLI11 says what is missing; which word it did not know, and what was meant, is found here.
+Error explain(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& words) {
+  Error explained{
+      .code = Errc::bad_usage, .what = error.what(), .where = "tutti", .hint = "see tutti --help"};
+  std::vector<std::string> known;
+  const CLI::App* scope = &app;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) {
+    if (command->parsed()) scope = command;
+    known.push_back(command->get_name());
+  }
+  for (const CLI::Option* option : scope->get_options()) {
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  }
+  for (const std::string& word : words) {
+    const std::string name = word.substr(0, word.find('='));
+    const bool is_command = scope == &app && !word.starts_with('-');
+    if (std::ranges::find(known, name) != known.end() || !(is_command || word.starts_with("--"))) continue;
+    explained.what = fmt::format("unknown {} '{}'", is_command ? "command" : "option", name);
+    const std::string hint = did_you_mean(name, known);
+    if (!hint.empty()) explained.hint = hint;
+    break;
+  }
+  return explained;
+}
+
+int parse_and_run(int argc, char** argv) {
+  CLI::App app("tutti runs an ensemble of models as one; no model can take the others down.", "tutti");
+  app.require_subcommand(1);
+  app.set_help_all_flag("--help-all", "Help on every command");
+  app.footer("Exit codes: 0 ok, 1 failed, 2 usage or config, 3 degraded, 130 interrupted.");
+
+  RunOptions run_options;
+  std::string output;
+  std::vector<std::string> drills;
+  ConfigOptions config;
+  bool json = false;
+  std::function<int()> action;
+
+  CLI::App* run_command = app.add_subcommand("run", "Answer the rows of a CSV or NPY file");
+  add_config(*run_command, run_options.config);
+  run_command
+      ->add_option("--input,-i", run_options.input, "Rows: a .csv or .npy file, or - for standard input")
+      ->required();
+  run_command->add_option("--target,-t", run_options.target, "Column with the true values; scores are shown");
+  CLI::Option* output_option = run_command->add_option(
+      "--output,-o", output,
+      "Answers: a .csv, .jsonl or .npy file, or - (the default without --target and --json)");
+  run_command->add_flag("--json", run_options.json, "The summary as JSON on standard output");
+  run_command->add_option("--repeat", run_options.repeat, "Go through the input this many times")
+      ->check(CLI::Range(1U, 1'000'000U));
+  run_command->add_option("--batch", run_options.batch, "Rows of a request; 0 adapts them to the deadline");
+  run_command
+      ->add_option("--kill", drills, "Drill: kill a worker of MEMBER at a row, MEMBER@ROW or MEMBER@30%")
+      ->allow_extra_args(false);
+  run_command->callback([&] { action = [&] { return run(run_options); }; });
+
+  CLI::App* check_command =
+      app.add_subcommand("check", "Say everything that is wrong with a config, models included");
+  add_config(*check_command, config);
+  check_command->add_flag("--json", json, "As JSON on standard output");
+  check_command->callback([&] { action = [&] { return check(config, json); }; });
+
+  CLI::App* plan_command =
+      app.add_subcommand("plan", "Say what a launch would take: isolates, memory, cores");
+  add_config(*plan_command, config);
+  plan_command->add_flag("--json", json, "As JSON on standard output");
+  plan_command->callback([&] { action = [&] { return plan(config, json); }; });
+
+  app.add_subcommand("schema", "Print the JSON Schema of the config file, for editors")->callback([&] {
+    action = [] { return schema(); };
+  });
+
+  CLI::App* version_command = app.add_subcommand("version", "Say which build this is");
+  version_command->add_flag("--json", json, "As JSON on standard output");
+  version_command->callback([&] { action = [&] { return version(json); }; });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);  // --help
+  } catch (const CLI::ParseError& error) {
+    complain(explain(app, error, std::vector<std::string>(argv + 1, argv + argc)));
+    return kUsage;
+  }
+  if (*output_option) run_options.output = output;
+  for (const std::string& text : drills) {
+    auto drill = parse_drill(text);
+    if (!drill) {
+      complain(drill.error());
+      return kUsage;
+    }
+    run_options.drills.push_back(*drill);
+  }
+  return action();
+}
+
+}  // namespace
+}  // namespace tutti::cli
+
+int main(int argc, char** argv) {
+  // A reader that went away is an error of a write, not the end of us.
+  ::signal(SIGPIPE, SIG_IGN);
+  try {
+    return tutti::cli::parse_and_run(argc, argv);
+  } catch (const std::exception& exception) {
+    fmt::print(stderr, "tutti: error: {}\n", exception.what());
+    return tutti::cli::kFailed;
+  }
+}

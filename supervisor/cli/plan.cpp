@@ -1,0 +1,103 @@
+#include "supervisor/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "supervisor/cli/commands.hpp"
+#include "supervisor/cli/terminal.hpp"
+
+namespace tutti::cli {
+namespace {
+
+constexpr std::uint64_t kDescriptorsShared = 8;      // input, epoll sets, timer, standard streams
+constexpr std::uint64_t kDescriptorsPerIsolate = 6;  // down, up, bell, pidfd twice, output
+
+struct Plan {
+  std::uint32_t isolates = 0;
+  std::uint64_t input_bytes = 0;
+  std::uint64_t down_bytes = 0;
+  std::uint64_t up_bytes = 0;
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t descriptors = 0;
+  std::uint32_t cores = 0;
+  SpinPlan spin;
+};
+
+Plan plan_of(const EnsembleConfig& config) {
+  const ChannelShape shape = channel_shape(config);
+  Plan plan{.isolates = isolates_of(config),
+            .input_bytes = input_bytes(config),
+            .down_bytes = shape.down_bytes(),
+            .up_bytes = shape.up_bytes(),
+            .cores = cores_available(),
+            .spin = spin_plan(config)};
+  plan.memory_bytes = plan.input_bytes + plan.isolates * (plan.down_bytes + plan.up_bytes);
+  plan.descriptors = kDescriptorsShared + plan.isolates * kDescriptorsPerIsolate;
+  return plan;
+}
+
+std::string waiting_text(const Plan& plan) {
+  if (plan.spin.spin == Duration::zero()) return "every side sleeps at once";
+  return fmt::format("a side that waits {} for {}, then sleeps",
+                     plan.spin.yields ? "gives its core away" : "looks without pause",
+                     format_duration(plan.spin.spin));
+}
+
+void print_json(const EnsembleConfig& config, const Plan& plan) {
+  nlohmann::ordered_json members = nlohmann::ordered_json::array();
+  for (const MemberConfig& member : config.members) {
+    members.push_back({{"name", member.name},
+                       {"isolate", "process"},
+                       {"instances", member.instances},
+                       {"weight", member.weight},
+                       {"model", member.model}});
+  }
+  const nlohmann::ordered_json json{
+      {"ensemble", config.name},
+      {"members", members},
+      {"isolates", plan.isolates},
+      {"quorum", config.answer.quorum.of(static_cast<std::uint32_t>(config.members.size()))},
+      {"deadline_ns", config.answer.deadline.count()},
+      {"request_slots", slots_of(config)},
+      {"rows_max", config.limits.rows},
+      {"memory_bytes", plan.memory_bytes},
+      {"input_bytes", plan.input_bytes},
+      {"channel_bytes", plan.down_bytes + plan.up_bytes},
+      {"descriptors", plan.descriptors},
+      {"cores", plan.cores},
+      {"spin_ns", plan.spin.spin.count()},
+      {"yields", plan.spin.yields}};
+  fmt::print("{}\n", json.dump(2));
+}
+
+}  // namespace
+
+int plan(const ConfigOptions& options, bool json) {
+  const auto config = load_or_explain(options, json);
+  if (!config) return kUsage;
+  const Plan plan = plan_of(*config);
+  if (json) {
+    print_json(*config, plan);
+    return kOk;
+  }
+  std::vector<std::vector<std::string>> rows{{"member", "isolate", "instances", "weight", "model"}};
+  for (const MemberConfig& member : config->members) {
+    rows.push_back({member.name, "process", std::to_string(member.instances),
+                    fmt::format("{:g}", member.weight), member.model});
+  }
+  const auto members = static_cast<std::uint32_t>(config->members.size());
+  fmt::print("{}: {} of {} members must vote within {}\n\n{}\n", config->name,
+             config->answer.quorum.of(members), members, format_duration(config->answer.deadline),
+             format_table(rows));
+  fmt::print("  processes    {} workers and the supervisor\n", plan.isolates);
+  fmt::print("  memory       {} shared: {} input ({} slots of {} rows), {} a channel\n",
+             format_bytes(plan.memory_bytes), format_bytes(plan.input_bytes), slots_of(*config),
+             config->limits.rows, format_bytes(plan.down_bytes + plan.up_bytes));
+  fmt::print("  descriptors  {} in the supervisor, 7 in a worker\n", plan.descriptors);
+  fmt::print("  cores        {} for {} isolates and the caller\n", plan.cores, plan.isolates);
+  fmt::print("  waiting      {}\n", waiting_text(plan));
+  return kOk;
+}
+
+}  // namespace tutti::cli

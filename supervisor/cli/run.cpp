@@ -1,0 +1,153 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <memory>
+
+#include "shared/suggest.hpp"
+#include "supervisor/cli/commands.hpp"
+#include "supervisor/cli/pipeline.hpp"
+#include "supervisor/cli/report.hpp"
+#include "supervisor/cli/terminal.hpp"
+#include "supervisor/data/sink.hpp"
+#include "supervisor/data/table.hpp"
+
+namespace tutti::cli {
+namespace {
+
+std::atomic<int> g_interrupted{0};  // a signal handler can reach nothing else
+static_assert(std::atomic<int>::is_always_lock_free);
+
+// The first signal ends the input: what is in flight is finished. The second ends the program (SA_RESETHAND).
+extern "C" void on_interrupt(int number) {
+  g_interrupted.store(number);
+  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (null >= 0) ::dup2(null, STDIN_FILENO);
+}
+
+void handle_signals() {
+  struct sigaction action{};
+  action.sa_handler = on_interrupt;
+  action.sa_flags = SA_RESETHAND;
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) ::sigaction(number, &action, nullptr);
+}
+
+Result<std::unique_ptr<TableReader>> open_input(const RunOptions& options, const EnsembleConfig& config) {
+  return open_table({.path = options.input,
+                     .features = config.features,
+                     .feature_names = config.feature_names,
+                     .target = options.target,
+                     .classes = config.classes});
+}
+
+Result<void> check_drills(const RunOptions& options, const EnsembleConfig& config) {
+  std::vector<std::string> names;
+  for (const MemberConfig& member : config.members) names.push_back(member.name);
+  for (const Drill& drill : options.drills) {
+    if (std::ranges::find(names, drill.member) != names.end()) continue;
+    std::string hint = did_you_mean(drill.member, names);
+    if (hint.empty()) hint = fmt::format("the members are {}", fmt::join(names, ", "));
+    return std::unexpected(
+        Error{Errc::bad_usage, fmt::format("no member is called '{}'", drill.member), "--kill", hint});
+  }
+  return {};
+}
+
+int exit_code_of(const Error& error) {
+  const bool usage = error.code == Errc::bad_usage || error.code == Errc::bad_config;
+  return usage ? kUsage : kFailed;
+}
+
+int fail(const Error& error) {
+  complain(error);
+  return exit_code_of(error);
+}
+
+// Everything that a run holds, in the order in which it is built.
+struct Run {
+  Ensemble ensemble;
+  Statistics statistics;
+  std::unique_ptr<AnswerSink> sink;
+};
+
+Result<std::unique_ptr<AnswerSink>> open_output(const RunOptions& options, const EnsembleConfig& config) {
+  std::string path = options.output.value_or("");
+  if (!options.output && options.target.empty() && !options.json) path = "-";
+  if (path.empty()) return std::unique_ptr<AnswerSink>();
+  if (path == "-" && options.json) {
+    return std::unexpected(Error{Errc::bad_usage, "--json and --output - both want standard output",
+                                 "tutti run", "write the answers to a file"});
+  }
+  return open_sink({.path = path, .format = "", .classes = config.classes});
+}
+
+Result<void> send_all(const RunOptions& options, Run& run, ProgressBar& bar) {
+  const EnsembleConfig& config = run.ensemble.config();
+  auto table = open_input(options, config);
+  if (!table) return std::unexpected(table.error());
+  auto total = (*table)->rows_estimated();
+  if (total) *total *= options.repeat;
+  if (options.repeat > 1 && !(*table)->is_file()) {
+    return std::unexpected(
+        Error{Errc::bad_usage, "--repeat needs a file, not a pipe", options.input, "save it first"});
+  }
+  Pipeline pipeline(
+      run.ensemble, run.statistics, run.sink.get(),
+      {.batch = options.batch, .drills = options.drills, .rows_total = total, .interrupted = &g_interrupted},
+      [&](std::uint64_t rows) { bar.update(rows, total, ""); });
+  Result<void> fed = pipeline.feed(**table);
+  for (std::uint32_t round = 1; round < options.repeat && fed && g_interrupted.load() == 0; ++round) {
+    table = open_input(options, config);
+    if (!table) return std::unexpected(table.error());
+    fed = pipeline.feed(**table);
+  }
+  // Also after an error: what was read before it is answered and written.
+  Result<void> finished = pipeline.finish();
+  return fed ? finished : fed;
+}
+
+}  // namespace
+
+int run(const RunOptions& options) {
+  const auto config = load_or_explain(options.config, options.json);
+  if (!config) return kUsage;
+  if (auto checked = check_drills(options, *config); !checked) return fail(checked.error());
+  // The input is opened once before anything is started, so that its problems cost no launch.
+  if (options.input != "-") {
+    if (auto probe = open_input(options, *config); !probe) return fail(probe.error());
+  }
+  auto sink = open_output(options, *config);
+  if (!sink) return fail(sink.error());
+  handle_signals();
+  auto ensemble = Ensemble::launch(*config);
+  if (!ensemble) return fail(ensemble.error());
+
+  Run run{std::move(*ensemble), Statistics(*config, !options.target.empty()), std::move(*sink)};
+  ProgressBar bar(config->name);
+  const auto begun = std::chrono::steady_clock::now();
+  Result<void> sent = send_all(options, run, bar);
+  const auto elapsed = std::chrono::steady_clock::now() - begun;
+  bar.clear();
+  if (run.sink) {
+    if (auto closed = run.sink->close(); !closed && sent) sent = closed;
+  }
+  report({.config = *config,
+          .statistics = run.statistics,
+          .status = run.ensemble.status(),
+          .elapsed = std::chrono::duration_cast<Duration>(elapsed),
+          .scored = !options.target.empty(),
+          .interrupted = g_interrupted.load() != 0,
+          .json = options.json,
+          .error = sent ? std::nullopt : std::optional<Error>(sent.error())});
+  if (!sent) return exit_code_of(sent.error());
+  if (g_interrupted.load() != 0) return 128 + g_interrupted.load();
+  if (run.statistics.rows_unanswered() > 0) return kFailed;
+  return run.statistics.rows_degraded() > 0 ? kDegraded : kOk;
+}
+
+}  // namespace tutti::cli

@@ -1,0 +1,283 @@
+#include "supervisor/runner.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
+#include <cassert>
+
+#include "shared/log.hpp"
+#include "supervisor/clock.hpp"
+
+namespace tutti {
+namespace {
+
+namespace asio = boost::asio;
+
+// While anything is outstanding the runner looks at least this often: correctness must not hang on a doorbell
+// that a hostile worker holds.
+constexpr Duration kSafetyTick = std::chrono::milliseconds(5);
+constexpr Duration kFloodPause = std::chrono::milliseconds(1);
+constexpr int kLooksPerClock = 16;
+
+}  // namespace
+
+/// What the runner's thread watches of one incarnation of an isolate.
+struct Runner::Watch {
+  Watch(asio::io_context& io, const SpawnOrder& spawned, std::string isolate_name)
+      : order(spawned), name(std::move(isolate_name)), death(io), output(io), pause(io) {}
+  SpawnOrder order;
+  std::string name;
+  asio::posix::stream_descriptor death;   // a pidfd
+  asio::posix::stream_descriptor output;  // its standard output and error
+  asio::steady_timer pause;
+  std::array<char, 16'384> buffer{};
+  LineStrainer strainer;
+};
+
+Runner::Runner(std::unique_ptr<Engine> engine) : engine_(std::move(engine)), bells_(io_), timer_(io_) {}
+
+Result<void> Runner::start() {
+  const int bells = ::epoll_create1(EPOLL_CLOEXEC);
+  if (bells < 0) return std::unexpected(system_error("epoll_create1", errno));
+  bells_.assign(bells);
+  const int timer = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  if (timer < 0) return std::unexpected(system_error("timerfd_create", errno));
+  timer_.assign(timer);
+
+  thread_ = std::thread([this] {
+    watch_bells();
+    watch_timer();
+    {
+      Lock lock = enter();
+      engine_->tick(monotonic_now());
+      leave(std::move(lock));
+    }
+    const auto guard = asio::make_work_guard(io_);
+    io_.run();
+  });
+  Lock lock(mutex_);
+  changed_.wait(lock, [&] { return engine_->all_tried(); });
+  return {};
+}
+
+Runner::~Runner() {
+  if (!thread_.joinable()) return;
+  {
+    Lock lock = enter();
+    engine_->close();
+    leave(std::move(lock));
+  }
+  {
+    Lock lock(mutex_);
+    changed_.wait(lock, [&] { return engine_->core().in_flight() == 0; });
+    engine_->kill_all();
+    // A process that outlives its SIGKILL is left to the kernel.
+    changed_.wait_for(lock, std::chrono::seconds(2), [&] { return !engine_->any_process(); });
+  }
+  io_.stop();
+  thread_.join();
+}
+
+// ---- callers ----
+
+Runner::Lock Runner::enter() {
+  contenders_.fetch_add(1, std::memory_order_relaxed);
+  Lock lock(mutex_);
+  contenders_.fetch_sub(1, std::memory_order_relaxed);
+  return lock;
+}
+
+// Whoever leaves makes sure that what is outstanding will be noticed, starts what must be started, and hands
+// over what is finished.
+void Runner::leave(Lock lock) {
+  while (!engine_->prepare_sleep()) engine_->collect(monotonic_now());
+  Time wake = engine_->wake_at();
+  if (engine_->owes_answers()) wake = std::min(wake, monotonic_now() + kSafetyTick);
+  if (wake < armed_) arm(wake);
+  if (engine_->has_spawns())
+    asio::post(io_, [this] {
+      Lock mine = enter();
+      spawn_ordered(mine);
+      leave(std::move(mine));
+    });
+  if (engine_->deliveries().empty()) return;
+  std::vector<Delivery> deliveries = std::exchange(engine_->deliveries(), {});
+  lock.unlock();
+  changed_.notify_all();
+  for (Delivery& delivery : deliveries)
+    delivery.done(std::move(delivery.outcome), std::move(delivery.prediction));
+}
+
+void Runner::arm(Time wake) {
+  const auto ns = std::max<std::int64_t>(wake.time_since_epoch().count(), 1);
+  const itimerspec when{.it_interval = {},
+                        .it_value = {.tv_sec = ns / 1'000'000'000, .tv_nsec = ns % 1'000'000'000}};
+  ::timerfd_settime(timer_.native_handle(), TFD_TIMER_ABSTIME, &when, nullptr);
+  armed_ = wake;
+}
+
+// Looks for the answer for about what a wake would cost. Gives the engine away when others want it.
+void Runner::look(Lock& lock, const Waiter& waiter) {
+  const Time until = monotonic_now() + engine_->spin();
+  Time now = until - engine_->spin();
+  while (waiter.done.load(std::memory_order_acquire) == 0 && now < until) {
+    for (int look = 0; look < kLooksPerClock; ++look) {
+      if (engine_->collect(now) && waiter.done.load(std::memory_order_acquire) != 0) return;
+      wait_step(engine_->yields());
+    }
+    now = monotonic_now();
+    if (contenders_.load(std::memory_order_relaxed) > 0) {
+      lock.unlock();
+      wait_step(true);
+      lock.lock();
+    }
+  }
+}
+
+Result<void> Runner::predict(MatrixView x, Prediction& prediction, Duration deadline) {
+  Waiter waiter;
+  Lock lock = enter();
+  const Time now = monotonic_now();
+  if (auto accepted = engine_->submit(x, now, now + deadline, prediction, waiter); !accepted) {
+    leave(std::move(lock));
+    return accepted;
+  }
+  look(lock, waiter);
+  const bool answered = waiter.done.load(std::memory_order_acquire) != 0;
+  leave(std::move(lock));
+  if (!answered) {
+    waiter.done.wait(0, std::memory_order_acquire);
+    // Whoever finished the request still holds the mutex while it touches the waiter.
+    const Lock last(mutex_);
+  }
+  if (waiter.error) return std::unexpected(std::move(*waiter.error));
+  return {};
+}
+
+Result<void> Runner::predict_async(MatrixView x, OnPrediction done) {
+  Lock lock = enter();
+  const Time now = monotonic_now();
+  auto accepted = engine_->submit(x, now, now + config().answer.deadline, std::move(done));
+  leave(std::move(lock));
+  return accepted;
+}
+
+Result<void> Runner::kill_worker(std::string_view member) {
+  const Lock lock(mutex_);
+  return engine_->kill_worker(member);
+}
+
+EnsembleStatus Runner::status() const {
+  const Lock lock(mutex_);
+  return engine_->status();
+}
+
+// ---- the runner's thread ----
+
+// Starts the workers that were ordered: regions and process are made without the mutex, since both take time.
+void Runner::spawn_ordered(Lock& lock) {
+  for (const SpawnOrder& order : engine_->take_spawns()) {
+    lock.unlock();
+    Result<WorkerLink> link = engine_->start_worker(order);
+    lock.lock();
+    if (engine_->install(order, std::move(link), monotonic_now())) add_watch(order);
+  }
+  changed_.notify_all();
+}
+
+void Runner::add_watch(const SpawnOrder& order) {
+  WorkerLink& link = *engine_->link(order.isolate);
+  const auto watch = std::make_shared<Watch>(io_, order, engine_->isolate_name(order.isolate));
+  watch->death.assign(::fcntl(link.process().pidfd(), F_DUPFD_CLOEXEC, 0));
+  watch->output.assign(link.process().take_output().release());
+  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.u32 = order.isolate}};
+  ::epoll_ctl(bells_.native_handle(), EPOLL_CTL_ADD, link.bell(), &event);
+  watch_death(watch);
+  watch_output(watch);
+}
+
+void Runner::watch_bells() {
+  bells_.async_wait(asio::posix::stream_descriptor::wait_read,
+                    [this](const boost::system::error_code& error) {
+                      if (error) return;
+                      on_bells();
+                      watch_bells();
+                    });
+}
+
+void Runner::on_bells() {
+  std::array<epoll_event, 64> events;
+  const int count = ::epoll_wait(bells_.native_handle(), events.data(), static_cast<int>(events.size()), 0);
+  Lock lock = enter();
+  for (int i = 0; i < count; ++i) {
+    engine_->rang(events[static_cast<std::size_t>(i)].data.u32, monotonic_now());
+  }
+  changed_.notify_all();
+  leave(std::move(lock));
+}
+
+void Runner::watch_timer() {
+  timer_.async_wait(
+      asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
+        if (error) return;
+        std::uint64_t expirations = 0;
+        [[maybe_unused]] const ssize_t got = ::read(timer_.native_handle(), &expirations, sizeof expirations);
+        Lock lock = enter();
+        armed_ = kNever;
+        engine_->collect(monotonic_now());
+        engine_->tick(monotonic_now());
+        changed_.notify_all();
+        leave(std::move(lock));
+        watch_timer();
+      });
+}
+
+void Runner::watch_death(const std::shared_ptr<Watch>& watch) {
+  watch->death.async_wait(asio::posix::stream_descriptor::wait_read,
+                          [this, watch](const boost::system::error_code& error) {
+                            if (!error) on_death(watch);
+                          });
+}
+
+void Runner::on_death(const std::shared_ptr<Watch>& watch) {
+  Lock lock = enter();
+  const SpawnOrder& order = watch->order;
+  if (WorkerLink* link = engine_->link(order.isolate)) {
+    // The dead worker's descriptor could keep the description, and so the registration, alive.
+    ::epoll_ctl(bells_.native_handle(), EPOLL_CTL_DEL, link->bell(), nullptr);
+  }
+  if (!engine_->reap(order.isolate, order.generation, monotonic_now())) {
+    engine_->log().error("{}: its death was announced, but it is not dead", watch->name);
+  }
+  changed_.notify_all();
+  leave(std::move(lock));
+}
+
+void Runner::watch_output(const std::shared_ptr<Watch>& watch) {
+  watch->output.async_read_some(
+      asio::buffer(watch->buffer), [this, watch](const boost::system::error_code& error, std::size_t bytes) {
+        const auto log = [&](std::string_view line) { engine_->log().info("{}: {}", watch->name, line); };
+        if (error) {
+          watch->strainer.finish(log);
+          return;
+        }
+        watch->strainer.feed({watch->buffer.data(), bytes}, monotonic_now().time_since_epoch(), log);
+        if (!watch->strainer.flooded()) {
+          watch_output(watch);
+          return;
+        }
+        // A flood is read slowly: it fills its own pipe and slows its own writer.
+        watch->pause.expires_after(kFloodPause);
+        watch->pause.async_wait([this, watch](const boost::system::error_code& stopped) {
+          if (!stopped) watch_output(watch);
+        });
+      });
+}
+
+}  // namespace tutti
