@@ -53,9 +53,12 @@ struct SinkRequest {
 ///          then "spread", "disagreement", "votes", "missing":[{"member":..,"cause":..}]. A row that could
 ///          not be answered has null there. Numbers are the shortest that read back to the same float32.
 ///   npy    f32 [rows][classes], or [rows] for regression, version 1.0, little endian. Written to a file: the
-///          header is patched at the end. On a pipe the rows are kept in memory up to 1 GiB, then an error.
-/// Errors: bad_usage (an unknown ending; hint lists the formats), system (cannot be written: path and
-/// reason). EPIPE, ENOSPC and short writes are errors of write() or close(), never a signal.
+///          header is patched at the end. On a pipe or standard output the rows are kept in memory up to 1
+///          GiB, then an error.
+/// A file is written beside its place and renamed by close(); standard output, a FIFO or a device straight,
+/// each request's rows at once. When writing fails, close() keeps the whole rows that a file holds and says
+/// so again. Errors: bad_usage (an unknown ending; hint lists the formats), system (cannot be written: path
+/// and reason). EPIPE, ENOSPC and short writes are errors of write() or close(), never a signal.
 Result<std::unique_ptr<AnswerSink>> open_sink(const SinkRequest& request);
 
 }  // namespace tutti

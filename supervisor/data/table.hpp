@@ -5,7 +5,11 @@
 //
 // Memory is bounded by the chunk and one line, however large the file. Every error names file, line and
 // column
-// ("rows.csv:7:3: error: ..."), where column is the byte column within the line, 1-based.
+// ("rows.csv:7:3: error: ..."), where column is the byte column within the line, 1-based; in an array they
+// name row and column as NumPy does, zero-based ("rows.npy[6, 2]"). Standard input is called "<stdin>".
+//
+// An infinite value, or one beyond float32, is an error: models refuse infinity, and missing values have a
+// spelling of their own. A value too small for float32 is 0.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +30,9 @@ struct TableRequest {
   std::vector<std::string> feature_names;  // when given, CSV columns are found by header name, in any order
   std::string target;                      // "" for none: a CSV header name, or for NPY and headerless CSV a
                                            // zero-based column number ("-1" is the last)
-  std::vector<std::string> classes;        // target texts that are class names become class indices;
-                                           // numbers are taken as the index; anything else is an error
+  std::vector<std::string> classes;  // target texts that are class names become class indices; numbers are
+                                     // taken as the index, unless some class name is a number: then they
+                                     // are names only (1.0 is "1"); anything else is an error
 };
 
 /// A chunk's storage, owned by the caller and reused.
@@ -45,6 +50,7 @@ class TableReader {
   virtual ~TableReader() = default;
 
   /// Reads up to rows_max rows. chunk.rows == 0 at the end of the data.
+  /// A pipe's rows are not held back: fewer than rows_max come when more would need waiting.
   /// After an error the reader is finished; rows before the error were delivered by earlier calls or are in
   /// `chunk` (chunk.rows says how many of this call are good).
   virtual Result<void> read(std::uint32_t rows_max, TableChunk& chunk) = 0;

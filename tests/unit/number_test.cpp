@@ -84,6 +84,8 @@ TEST_CASE("number: decimals half way between two float32, and next to it, round 
         std::ldexp(static_cast<float>(random() % (1U << 24)), -static_cast<int>(random() % 30));
     const std::string middle = without_zeros_behind(half_way(value));
     agrees(middle);
+    // 16 digits: the decimal next to the middle, whose nearest double often is the middle itself.
+    agrees(fmt::format("{:.15e}", std::strtod(middle.c_str(), nullptr)));
     agrees(middle + "00000001");
     agrees(middle + "1");
     std::string below = middle;
