@@ -1,4 +1,4 @@
 # Tests of combine; see tutti_test() in tests/CMakeLists.txt.
 tutti_test(combine_test SOURCES unit/combine_test.cpp LIBRARIES tutti_combine)
-# The program counts allocations: Eigen's come by malloc, everybody else's by operator new.
-target_link_options(combine_test PRIVATE -Wl,--wrap=malloc)
+# The program counts what the library allocates: Eigen by malloc, everybody else by operator new(size_t).
+target_link_options(combine_test PRIVATE -Wl,--wrap=malloc -Wl,--wrap=_Znwm)
