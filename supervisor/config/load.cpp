@@ -49,7 +49,7 @@ class Loader {
   void read_members(const toml::node& node);
   void read_profiles(const toml::node& node);
   void read_outside();
-  void read_chosen();
+  void look_for_chosen();
   Draft build(const Layer* profile) const;
   void find_missing(Draft& draft, std::vector<Finding>& findings) const;
   void check(const Draft& draft, std::vector<Finding> findings, const Layer* only);
@@ -83,7 +83,7 @@ std::expected<EnsembleConfig, std::vector<ConfigProblem>> Loader::load() {
   read_outside();
   const Layer* chosen = nullptr;
   if (!source_.profile.empty()) {
-    read_chosen();
+    look_for_chosen();
     const auto found = profiles_.find(source_.profile);
     if (found != profiles_.end()) chosen = &found->second;
   }
@@ -205,7 +205,7 @@ void Loader::read_outside() {
   for (const std::string& setting : source_.settings) reader_.read_set(setting, ++order, outside_);
 }
 
-void Loader::read_chosen() {
+void Loader::look_for_chosen() {
   if (profiles_.contains(source_.profile)) return;
   // One that is there but could not be read has been reported where it stands.
   const toml::table* written = root_.get_as<toml::table>(kProfileTable);
@@ -213,7 +213,7 @@ void Loader::read_chosen() {
   std::vector<std::string> names;
   for (const auto& [name, layer] : profiles_) names.push_back(name);
   std::string hint = did_you_mean(source_.profile, names);
-  if (names.empty()) hint = fmt::format("the file has no profiles; add [profile.NAME.answer], for one");
+  if (names.empty()) hint = "the file has no profiles; add [profile.NAME.answer], for one";
   if (hint.empty()) hint = fmt::format("the file's profiles are: {}", joined(names, ", "));
   problems_.add({.origin = "--profile " + cleaned(source_.profile)},
                 fmt::format("no profile is named {}", quote(source_.profile)), hint);
@@ -280,8 +280,10 @@ Place Loader::place_of_finding(const Draft& draft, const Finding& finding) const
 void Loader::check(const Draft& draft, std::vector<Finding> findings, const Layer* only) {
   for (Finding& finding : findings) {
     const auto said = draft.said.find(finding.address);
-    const bool here = only == nullptr || (said != draft.said.end() && !only->empty() &&
-                                          said->second >= &only->front() && said->second <= &only->back());
+    const auto is_said = [&](const Assignment& one) {
+      return said != draft.said.end() && said->second == &one;
+    };
+    const bool here = only == nullptr || std::ranges::any_of(*only, is_said);
     if (!here) continue;
     problems_.add(place_of_finding(draft, finding), std::move(finding.fault.what),
                   std::move(finding.fault.hint));
