@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "shared/message.hpp"
+#include "supervisor/packaged_worker.hpp"
 
 namespace tutti {
 namespace {
@@ -186,12 +187,14 @@ Result<std::string> find_worker() {
     return std::unexpected(Error{Errc::system, "cannot be executed", fmt::format("TUTTI_WORKER={}", chosen),
                                  "unset it, or point it at tutti-worker"});
   }
-  const std::string beside = directory_of_this_program() + "/tutti-worker";
-  if (executable(beside)) return beside;
-  const std::string installed = TUTTI_INSTALLED_WORKER;
-  if (executable(installed)) return installed;
-  return std::unexpected(Error{Errc::system, "tutti-worker was not found",
-                               fmt::format("{} and {}", beside, installed), "set TUTTI_WORKER to its path"});
+  std::string places = directory_of_this_program() + "/tutti-worker";
+  if (executable(places)) return places;
+  if (kPackagedWorker != nullptr) {
+    if (executable(kPackagedWorker)) return std::string(kPackagedWorker);
+    places += fmt::format(" and {}", kPackagedWorker);
+  }
+  return std::unexpected(
+      Error{Errc::system, "tutti-worker was not found", places, "set TUTTI_WORKER to its path"});
 }
 
 }  // namespace tutti

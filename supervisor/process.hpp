@@ -51,7 +51,8 @@ class Process {
   Descriptor output_;
 };
 
-/// Where tutti-worker is: TUTTI_WORKER if set, beside this program, or where it was installed.
+/// Where tutti-worker is: TUTTI_WORKER if set, beside this program, or in the package that this program was
+/// built with (packaged_worker.hpp).
 /// Errors: system, with the places that were looked at.
 Result<std::string> find_worker();
 

@@ -27,6 +27,7 @@
 #include "shared/tensor.hpp"
 #include "supervisor/config/config.hpp"
 #include "supervisor/core/vote.hpp"
+#include "supervisor/packaged_worker.hpp"
 
 namespace tutti {
 
@@ -95,7 +96,9 @@ struct EnsembleStatus {
 
 /// What launching needs beside the config.
 struct LaunchOptions {
-  std::string worker;          // path of tutti-worker; "" finds it (find_worker)
+  /// Path of tutti-worker. "" finds it: TUTTI_WORKER if set, beside this program, or in the installed
+  /// package.
+  std::string worker;
   std::uint64_t seed = 0;      // of the restart jitter; 0 draws one
   bool require_quorum = true;  // false: launch succeeds whatever starts (tutti check asks for this)
   std::vector<std::pair<std::string, std::string>>
@@ -156,20 +159,24 @@ CombineConfig rank_mean();
 /// coefficients [outputs][members * outputs], intercept [outputs]
 CombineConfig stacking(std::vector<std::vector<double>> coefficients, std::vector<double> intercept);
 
-/// Builds a config step by step. weight(), kind() and instances() speak of the member added last.
+/// Builds a config step by step. weight(), kind() and instances() speak of the member added last. Nothing is
+/// refused on the way: build() reports every mistake at once. What is not said keeps the config file's
+/// default.
 class EnsembleBuilder {
  public:
   EnsembleBuilder& name(std::string name);
-  /// Classification into these classes.
+  /// Classification into these classes, in the order of the models' outputs.
   EnsembleBuilder& classes(std::vector<std::string> names);
   /// Regression.
   EnsembleBuilder& regression();
   EnsembleBuilder& features(std::uint32_t count);
   EnsembleBuilder& features(std::vector<std::string> names);
+  /// `model` is a path, relative to the current directory of build().
   EnsembleBuilder& member(std::string name, std::string model);
   EnsembleBuilder& weight(double weight);
   EnsembleBuilder& kind(std::string kind);
   EnsembleBuilder& instances(std::uint32_t count);
+  /// Without it: soft_vote() for classification, mean() for regression.
   EnsembleBuilder& combine(CombineConfig rule);
   EnsembleBuilder& quorum(std::uint32_t votes);
   EnsembleBuilder& quorum(Quorum quorum);
@@ -186,6 +193,7 @@ class EnsembleBuilder {
  private:
   MemberConfig* last_member(const char* setting);
   EnsembleConfig config_;
+  bool rule_given_ = false;
   std::vector<Error> misuse_;
 };
 

@@ -1,0 +1,2 @@
+# Tests of EnsembleBuilder; see tutti_test() in tests/CMakeLists.txt.
+tutti_test(builder_test SOURCES unit/builder_test.cpp LIBRARIES tutti)
