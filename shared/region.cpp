@@ -9,7 +9,10 @@
 
 #include <boost/interprocess/exceptions.hpp>
 #include <cerrno>
+#include <fstream>
 #include <utility>
+
+#include "shared/limits.hpp"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -46,6 +49,32 @@ Result<ipc::mapped_region> map(int descriptor, std::size_t bytes, bool writable)
     return std::unexpected(system_error("mmap", exception.get_native_error(), {},
                                         "the address space or RLIMIT_AS may be too small"));
   }
+}
+
+// Bytes that can be had without anybody being killed for them; no limit where the kernel does not say.
+std::uint64_t memory_available() {
+  std::ifstream lines("/proc/meminfo");
+  std::string name;
+  std::uint64_t kibibytes = 0;
+  std::string unit;
+  while (lines >> name >> kibibytes) {
+    if (name == "MemAvailable:") return kibibytes * 1024;
+    std::getline(lines, unit);
+  }
+  return UINT64_MAX;
+}
+
+// Allocating more than there is would not fail: it would have the kernel kill processes until it fits.
+Result<void> check_size(const std::string& name, std::size_t bytes) {
+  const std::uint64_t available = memory_available();
+  if (bytes <= kRegionBytesMax && bytes <= available) return {};
+  const bool too_long = bytes > kRegionBytesMax;
+  return std::unexpected(Error{.code = Errc::system,
+                               .what = fmt::format("{} MiB of shared memory where {} {} MiB", bytes >> 20U,
+                                                   too_long ? "a region may have" : "the machine has",
+                                                   (too_long ? kRegionBytesMax : available) >> 20U),
+                               .where = name,
+                               .hint = "lower limits.rows or limits.in_flight"});
 }
 
 Result<Descriptor> allocate(const std::string& name, std::size_t bytes) {
@@ -91,6 +120,7 @@ Region::Region(Descriptor descriptor, ipc::mapped_region mapping) noexcept
     : descriptor_(std::move(descriptor)), mapping_(std::move(mapping)) {}
 
 Result<Region> Region::create(const std::string& name, std::size_t bytes, Writer writer) {
+  if (auto checked = check_size(name, bytes); !checked) return std::unexpected(checked.error());
   auto descriptor = allocate(name, bytes);
   if (!descriptor) return std::unexpected(descriptor.error());
   auto mapping = map(descriptor->get(), bytes, writer == Writer::creator);

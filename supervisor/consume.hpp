@@ -11,10 +11,9 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <bit>
-#include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <string>
 
 #include "shared/channel.hpp"
@@ -50,23 +49,33 @@ struct Consumed {
   std::string text;              // the model's message when fate is `failed`; made printable
 };
 
-/// True if all `count` floats are finite. Branch-free inside, so that it vectorises.
-inline bool all_finite(const float* values, std::size_t count) noexcept {
+/// True if all `count` floats are finite and, as probabilities, within [0, 1] but for rounding. No branch
+/// inside, so that it vectorises.
+inline bool all_valid(const float* values, std::size_t count, bool probabilities) noexcept {
+  constexpr float kRounding = 1e-5F;
+  const float low = probabilities ? -kRounding : std::numeric_limits<float>::lowest();
+  const float high = probabilities ? 1 + kRounding : std::numeric_limits<float>::max();
   std::uint32_t bad = 0;
+  // A NaN compares false with everything, so what is asked is whether the value is inside.
   for (std::size_t i = 0; i < count; ++i) {
-    const auto bits = std::bit_cast<std::uint32_t>(values[i]);
-    bad |= static_cast<std::uint32_t>((bits & 0x7f800000U) == 0x7f800000U);
+    bad |= static_cast<std::uint32_t>(!(values[i] >= low)) | static_cast<std::uint32_t>(!(values[i] <= high));
   }
   return bad == 0;
 }
 
+/// What every answer of an ensemble is: f32 [rows][outputs], and whether the numbers are probabilities.
+struct AnswerForm {
+  std::uint32_t outputs = 0;
+  bool probabilities = false;
+};
+
 /// Takes the next answer of an isolate.
 ///   expected  what its oldest outstanding request must answer; nothing outstanding: any answer is a
 ///   violation outputs   columns of an answer output    the output slot of the line that comes next (in `up`)
-///   part      where f32 [expected.rows][outputs] goes; written when the answer is wanted and ok
+///   part      where f32 [expected.rows][form.outputs] goes; written when the answer is wanted and ok
 template <class Load>
-Consumed consume(RingReader<Answer, Load>& ring, const std::optional<Expected>& expected,
-                 std::uint32_t outputs, const float* output, float* part) {
+Consumed consume(RingReader<Answer, Load>& ring, const std::optional<Expected>& expected, AnswerForm form,
+                 const float* output, float* part) {
   Answer answer{};
   const Take take = ring.take(answer);
   if (take == Take::nothing) return {};
@@ -90,7 +99,7 @@ Consumed consume(RingReader<Answer, Load>& ring, const std::optional<Expected>& 
     default:
       return {.kind = Consumed::Kind::violation, .fate = {.state = VoteState::protocol_violation}};
   }
-  if (answer.rows != expected->rows || answer.outputs != outputs) {
+  if (answer.rows != expected->rows || answer.outputs != form.outputs) {
     consumed.fate = {.state = VoteState::rejected,
                      .detail = static_cast<std::int32_t>(Rejection::wrong_shape)};
     return consumed;
@@ -99,12 +108,12 @@ Consumed consume(RingReader<Answer, Load>& ring, const std::optional<Expected>& 
     consumed.fate = {.state = VoteState::late};
     return consumed;
   }
-  const std::size_t count = std::size_t{expected->rows} * outputs;
+  const std::size_t count = std::size_t{expected->rows} * form.outputs;
   Load::copy(part, output, count * sizeof(float));
-  consumed.fate = all_finite(part, count)
-                      ? VoteFate{.state = VoteState::voted}
-                      : VoteFate{.state = VoteState::rejected,
-                                 .detail = static_cast<std::int32_t>(Rejection::not_finite)};
+  consumed.fate = {.state = VoteState::voted};
+  if (!all_valid(part, count, form.probabilities)) {
+    consumed.fate = {.state = VoteState::rejected, .detail = static_cast<std::int32_t>(Rejection::not_valid)};
+  }
   return consumed;
 }
 

@@ -313,11 +313,13 @@ std::string Engine::missing_voters(const Prediction& prediction) const {
 // ---- isolates ----
 
 Result<WorkerLink> Engine::start_worker(const SpawnOrder& order) const {
-  const MemberConfig& member = config_.members[core_.member_of(order.isolate)];
+  const std::uint32_t index = core_.member_of(order.isolate);
+  const MemberConfig& member = config_.members[index];
+  // A fault strikes the first life of the first instance only, so that healing can be seen.
+  const bool strikes = order.generation == 1 && order.isolate == core_.first_isolate(index);
   std::string fault;
   for (const auto& [name, spec] : options_.faults) {
-    // A fault strikes the first life only, so that healing can be seen.
-    if (name == member.name && order.generation == 1) fault = spec;
+    if (name == member.name && strikes) fault = spec;
   }
   return WorkerLink::start(plan_, member, notes_[order.isolate].name, order.generation, fault);
 }

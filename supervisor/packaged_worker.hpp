@@ -14,7 +14,7 @@ namespace tutti {
 // Weak as defined: any number of the program's source files may include this.
 [[gnu::weak]] extern const char kPackagedWorker[];
 #ifdef TUTTI_WORKER_PATH
-[[gnu::weak, gnu::used]] const char kPackagedWorker[] = TUTTI_WORKER_PATH;
+[[gnu::weak, gnu::used]] extern const char kPackagedWorker[] = TUTTI_WORKER_PATH;
 #endif
 
 }  // namespace tutti

@@ -24,6 +24,7 @@ Result<WorkerLink> WorkerLink::start(const WorkerPlan& plan, const MemberConfig&
   if (!link.bell_.is_open()) return std::unexpected(system_error("eventfd", errno, name));
   link.shape_ = plan.shape;
   link.features_ = plan.features;
+  link.classification_ = plan.classification;
   link.down_region_ = std::move(*down);
   link.up_region_ = std::move(*up);
   link.down_ = DownView<std::byte>(link.down_region_.data(), plan.shape.lines);

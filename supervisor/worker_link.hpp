@@ -53,7 +53,7 @@ class WorkerLink {
   // ---- answers ----
   [[nodiscard]] bool has_news() const noexcept { return answers_.has_news(); }
   Consumed consume(const std::optional<Expected>& expected, float* part) {
-    return tutti::consume<ChannelLoad>(answers_, expected, shape_.outputs,
+    return tutti::consume<ChannelLoad>(answers_, expected, {shape_.outputs, classification_},
                                        up_.output(answers_.taken() & (shape_.lines - 1)), part);
   }
   /// The worker's hello, once it is there. Errors: protocol.
@@ -82,6 +82,7 @@ class WorkerLink {
 
   ChannelShape shape_;
   std::uint32_t features_ = 0;
+  bool classification_ = false;
   Region down_region_;
   Region up_region_;
   Descriptor bell_;

@@ -54,6 +54,7 @@ VoteFate IsolateLife::gone(VoteFate seen, Time now, Random& random) {
                                                        : std::nullopt;
   if (since && now - *since >= kLongLife) {
     failures_ = 0;
+    probes_ = 0;
     recent_failures_.clear();
   }
   plan_restart(now, random);
@@ -66,14 +67,15 @@ void IsolateLife::plan_restart(Time now, Random& random) {
   while (recent_failures_.front() + restart_.window < now || recent_failures_.size() > restart_.budget + 1U) {
     recent_failures_.pop_front();
   }
-  const bool over_budget = recent_failures_.size() > restart_.budget;
-  const Duration bound = over_budget ? doubled(kSlowProbeMin, failures_ - restart_.budget, kSlowProbeMax)
-                                     : doubled(restart_.backoff_min, failures_, restart_.backoff_max);
-  ++failures_;
-  Duration wait = Duration(random.up_to(static_cast<std::uint64_t>(bound.count())));
-  if (over_budget) wait = bound;  // slow probing needs no jitter below its period
-  if (failures_ == 1) wait = Duration::zero();
-  state_ = Waiting{now + wait};
+  // Over the budget once, slow for good: until a long life shows that the cause is gone.
+  if (probes_ > 0 || recent_failures_.size() > restart_.budget) {
+    state_ = Waiting{now + doubled(kSlowProbeMin, probes_++, kSlowProbeMax)};
+    return;
+  }
+  const Duration bound = doubled(restart_.backoff_min, failures_, restart_.backoff_max);
+  const bool first = failures_++ == 0;
+  const auto wait = Duration(random.up_to(static_cast<std::uint64_t>(bound.count())));
+  state_ = Waiting{first ? now : now + wait};
 }
 
 Time IsolateLife::wake_at() const noexcept {

@@ -79,6 +79,7 @@ class IsolateLife {
   std::uint16_t generation_ = 0;
   std::uint32_t starts_ = 0;
   std::uint32_t failures_ = 0;        // in a row, without a long life between them
+  std::uint32_t probes_ = 0;          // slow restarts since the budget was used up
   std::deque<Time> recent_failures_;  // within the window, at most budget + 1 kept
   bool tried_ = false;
 };

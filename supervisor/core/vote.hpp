@@ -31,13 +31,16 @@ struct VoteFate {
 /// "voted", "late", "crashed", …: stable, for programs.
 std::string_view name_of(VoteState state) noexcept;
 
-/// For people: "crashed: SIGKILL", "exited: status 0", "late", "rejected: not finite".
+/// For people: "crashed: SIGKILL", "exited: status 0", "late", "rejected: not a valid number".
 std::string describe(const VoteFate& fate);
 
 /// "SIGKILL", or "signal 70" for one without a name.
 std::string signal_name(int number);
 
 /// What a rejected answer was; the detail of VoteState::rejected.
-enum class Rejection : std::int32_t { not_finite = 1, wrong_shape = 2 };
+enum class Rejection : std::int32_t {
+  not_valid = 1,  // not finite, or no probability where one was asked for
+  wrong_shape = 2,
+};
 
 }  // namespace tutti

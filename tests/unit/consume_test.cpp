@@ -1,5 +1,7 @@
 #include "supervisor/consume.hpp"
 
+#include <cstring>
+#include <initializer_list>
 #include <limits>
 #include <string>
 #include <vector>
@@ -16,6 +18,7 @@ struct TestChannel {
   RingReader<Answer, ChannelLoad> reader{lines};
   std::vector<float> output = std::vector<float>(64, 0.25F);
   std::vector<float> part = std::vector<float>(6, -1.0F);
+  AnswerForm form{.outputs = 2};
   std::optional<Expected> expected = Expected{.id = 77, .slot = 1, .rows = 3, .wanted = true};
 
   static Answer right() {
@@ -25,7 +28,9 @@ struct TestChannel {
             .outputs = 2,
             .compute_ns = 5};
   }
-  Consumed consume() { return tutti::consume<ChannelLoad>(reader, expected, 2, output.data(), part.data()); }
+  Consumed consume() {
+    return tutti::consume<ChannelLoad>(reader, expected, form, output.data(), part.data());
+  }
 };
 
 }  // namespace
@@ -42,8 +47,7 @@ TEST_CASE("consume: a right answer is copied and counts", "[consume]") {
 }
 
 TEST_CASE("consume: an answer to what was not asked is a violation", "[consume]") {
-  for (const std::uint64_t id :
-       {std::uint64_t{0}, std::uint64_t{76}, std::uint64_t{77} | (1ULL << 48U), UINT64_MAX}) {
+  for (const std::uint64_t id : std::initializer_list<std::uint64_t>{0, 76, 77 | (1ULL << 48U), UINT64_MAX}) {
     TestChannel channel;
     Answer answer = TestChannel::right();
     answer.id = id;
@@ -92,13 +96,29 @@ TEST_CASE("consume: numbers that are not finite are rejected; denormals and minu
       channel.output[place] = bad;
       channel.writer.publish(TestChannel::right());
       CHECK(channel.consume().fate ==
-            VoteFate{.state = VoteState::rejected, .detail = static_cast<int>(Rejection::not_finite)});
+            VoteFate{.state = VoteState::rejected, .detail = static_cast<int>(Rejection::not_valid)});
     }
   }
   TestChannel channel;
   channel.output = {Limits::denorm_min(), -0.0F, Limits::max(), Limits::lowest(), 0, 1};
   channel.writer.publish(TestChannel::right());
   CHECK(channel.consume().fate.state == VoteState::voted);
+}
+
+TEST_CASE("consume: where probabilities are asked for, other numbers are rejected", "[consume]") {
+  for (const auto& [value, valid] : {std::pair{0.0F, true},
+                                     {1.0F, true},
+                                     {1.000001F, true},
+                                     {1.1F, false},
+                                     {-0.01F, false},
+                                     {3e38F, false}}) {
+    TestChannel channel;
+    channel.form.probabilities = true;
+    channel.output[4] = value;
+    channel.writer.publish(TestChannel::right());
+    CAPTURE(value);
+    CHECK((channel.consume().fate.state == VoteState::voted) == valid);
+  }
 }
 
 TEST_CASE("consume: a failed request brings the model's words, bounded and printable", "[consume]") {

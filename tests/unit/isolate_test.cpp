@@ -114,7 +114,7 @@ TEST_CASE("vote: a fate says for people what happened", "[vote]") {
   CHECK(describe(VoteFate{.state = VoteState::crashed, .detail = 9}) == "crashed: SIGKILL");
   CHECK(describe(VoteFate{.state = VoteState::crashed, .detail = 200}) == "crashed: signal 200");
   CHECK(describe(VoteFate{.state = VoteState::exited, .detail = 3}) == "exited: status 3");
-  CHECK(describe(VoteFate{.state = VoteState::rejected, .detail = 1}) == "rejected: not finite");
+  CHECK(describe(VoteFate{.state = VoteState::rejected, .detail = 1}) == "rejected: not a valid number");
   CHECK(describe(VoteFate{.state = VoteState::late}) == "late");
 }
 

@@ -72,11 +72,13 @@ TEST_CASE("region: what is not a sealed region of the right length is refused", 
   CHECK(unsealed.error().code == Errc::protocol);
 }
 
-TEST_CASE("region: too much memory is an error that says what to lower", "[region]") {
+TEST_CASE("region: too much memory is refused before any is taken, and the error says what to lower",
+          "[region]") {
   const auto region = Region::create("test", std::size_t{1} << 50U, Writer::creator);
   REQUIRE_FALSE(region);
   CHECK(region.error().code == Errc::system);
-  CHECK_FALSE(region.error().hint.empty());
+  CHECK(region.error().what == "1073741824 MiB of shared memory where a region may have 4096 MiB");
+  CHECK(region.error().hint == "lower limits.rows or limits.in_flight");
 }
 
 }  // namespace tutti

@@ -4,6 +4,8 @@ add_subdirectory(plugins)
 add_subdirectory(${PROJECT_SOURCE_DIR}/examples/plugin ${PROJECT_BINARY_DIR}/examples/plugin)
 tutti_test(safetensors_test SOURCES unit/safetensors_test.cpp LIBRARIES tutti_models nlohmann_json::nlohmann_json)
 tutti_test(dense_test SOURCES unit/dense_test.cpp LIBRARIES tutti_models Eigen3::Eigen nlohmann_json::nlohmann_json)
+# The program counts allocations.
+target_link_options(dense_test PRIVATE -Wl,--wrap=malloc -Wl,--wrap=_Znwm)
 tutti_test(plugin_test SOURCES unit/plugin_test.cpp LIBRARIES tutti_models)
 add_dependencies(plugin_test tutti_test_plugins threshold nearest_centroid)
 tutti_test(xgboost_test SOURCES unit/xgboost_test.cpp unit/xgboost_hostile_test.cpp

@@ -1,0 +1,6 @@
+# Real processes: supervisor, workers, the command line.
+tutti_test(faults_test SOURCES end_to_end/faults_test.cpp end_to_end/launch_test.cpp LIBRARIES tutti tutti_data tutti_flags)
+add_dependencies(faults_test tutti-worker tutti_test_plugins)
+if(TARGET tutti-worker-faults)
+  add_dependencies(faults_test tutti-worker-faults)
+endif()
