@@ -108,7 +108,7 @@ run_example_with_kill() {
   note ""
   note "What this shows:"
   note "  - every row was answered: the rows listed above by the two other members, which are a majority;"
-  note "  - 'boosted' was started again and votes once more on the rows after them;"
+  note "  - 'boosted' was started again, and has voted on every row since it was ready;"
   note "  - exit code 3 says so to scripts: all answered, not by everyone."
 }
 
