@@ -4,3 +4,7 @@ add_dependencies(faults_test tutti-worker tutti_test_plugins)
 if(TARGET tutti-worker-faults)
   add_dependencies(faults_test tutti-worker-faults)
 endif()
+
+add_test(NAME cli_test COMMAND ${PROJECT_SOURCE_DIR}/tests/end_to_end/cli_test.sh
+  ${PROJECT_BINARY_DIR}/bin ${PROJECT_SOURCE_DIR}/examples)
+set_tests_properties(cli_test PROPERTIES TIMEOUT 300)

@@ -1,0 +1,161 @@
+#!/usr/bin/env bash
+# The command line as a user meets it: exit codes, what goes where, bad input, signals, full disks, closed pipes.
+#
+#   cli_test.sh BIN EXAMPLES
+set -uo pipefail
+
+bin="$(realpath "$1")" examples="$(realpath "$2")"
+tutti="$bin/tutti"
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+export NO_COLOR=1
+failed=0 passed=0
+
+pass() { passed=$((passed + 1)); }
+fail() {
+  failed=$((failed + 1))
+  printf 'FAILED: %s\n' "$*"
+}
+# expect CODE NAME COMMAND…: runs with output in $work/out and $work/err.
+expect() {
+  local want="$1" name="$2" code=0
+  shift 2
+  timeout 60 "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
+  if ((code == want)); then pass; else
+    fail "$name: exit code $code, expected $want"
+    cat "$work/err"
+  fi
+}
+has() { # FILE TEXT NAME
+  if grep -qF -- "$2" "$work/$1"; then pass; else
+    fail "$3: '$2' is not in $1:"
+    head -n 20 "$work/$1"
+  fi
+}
+empty() { if [[ ! -s "$work/$1" ]]; then pass; else fail "$2: $1 should be empty"; fi; }
+same() { if [[ "$1" == "$2" ]]; then pass; else fail "$3: '$1' where '$2' was expected"; fi; }
+workers_of() { pgrep -P "$1" 2>/dev/null | wc -l; }
+
+config="$examples/breast_cancer.toml"
+rows="$examples/data/breast_cancer_test.csv"
+count="$(($(wc -l <"$rows") - 1))"
+
+# ---- usage ----
+expect 2 "no command" "$tutti"
+expect 2 "unknown command" "$tutti" rnu
+has err "did you mean 'run'?" "unknown command"
+expect 2 "unknown option" "$tutti" run "$config" --inptu x
+has err "did you mean '--input'?" "unknown option"
+expect 2 "unknown member" "$tutti" run "$config" -i "$rows" --kill boostd@1
+has err "did you mean 'boosted'?" "unknown member"
+expect 2 "missing config" "$tutti" run "$work/none.toml" -i "$rows"
+has err "$work/none.toml" "missing config"
+expect 2 "bad setting" "$tutti" plan "$config" --set answer.deadlin=1s
+has err "did you mean 'deadline'?" "bad setting"
+expect 0 "help" "$tutti" --help
+has out "Exit codes" "help"
+
+# ---- check, plan, schema, version ----
+expect 0 "check" "$tutti" check "$config" --json
+has out '"ok": true' "check"
+printf '{"learner": 3' >"$work/broken.json"
+sed "s|models/breast_cancer/boosted.json|$work/broken.json|; s|\"models/|\"$examples/models/|" "$config" >"$work/broken.toml"
+expect 2 "check of a broken model" "$tutti" check "$work/broken.toml" --json
+has err "broken.json" "check of a broken model"
+has out '"ok": false' "check of a broken model"
+expect 0 "plan" "$tutti" plan "$config" --json
+has out '"isolates": 3' "plan"
+expect 0 "schema" "$tutti" schema
+has out '"$schema"' "schema"
+expect 0 "version" "$tutti" version --json
+has out '"protocol": 1' "version"
+
+# ---- run: what goes where ----
+expect 0 "run" "$tutti" run "$config" -i "$rows" --target target
+has err "ensemble" "run"
+empty out "run with a target writes no answers"
+expect 0 "run to standard output" "$tutti" run "$config" -i "$rows"
+same "$(wc -l <"$work/out")" "$((count + 1))" "lines of CSV"
+has out "row,label,p_malignant,p_benign,spread,disagreement,votes,missing" "CSV header"
+for format in csv jsonl npy; do
+  expect 0 "run to $format" "$tutti" run "$config" -i "$rows" --output "$work/answers.$format"
+  empty out "run to a file"
+done
+same "$(wc -l <"$work/answers.jsonl")" "$count" "lines of JSON"
+same "$(head -c 6 "$work/answers.npy" | tail -c 5)" "NUMPY" "NPY magic"
+expect 0 "json summary" "$tutti" run "$config" -i "$rows" --target target --json
+has out '"rows_unanswered": 0' "json summary"
+expect 2 "two things on standard output" "$tutti" run "$config" -i "$rows" --json --output -
+expect 2 "unknown output format" "$tutti" run "$config" -i "$rows" --output "$work/answers.xyz"
+timeout 60 "$tutti" run "$config" -i - --output - <"$rows" >"$work/piped" 2>"$work/err" || fail "run from standard input"
+same "$(tail -n 3 "$work/piped")" "$(tail -n 3 "$work/answers.csv")" "answers from standard input"
+
+# ---- a member dies on the way ----
+expect 3 "drill" "$tutti" run "$config" -i "$rows" --target target --repeat 100 --kill boosted@30% --json --output "$work/drill.csv"
+same "$(wc -l <"$work/drill.csv")" "$((count * 100 + 1))" "no row is lost"
+has out '"rows_unanswered": 0' "drill"
+has err "boosted: crashed: SIGKILL" "drill"
+same "$(grep -c 'boosted: crashed: SIGKILL' "$work/drill.csv")" "$(grep -o '"rows_degraded": [0-9]*' "$work/out" | grep -o '[0-9]*')" \
+  "rows without the member, in the file and in the summary"
+
+# ---- bad data ----
+head -n 5 "$rows" >"$work/ragged.csv" && echo "1,2,3" >>"$work/ragged.csv"
+expect 1 "ragged row" "$tutti" run "$config" -i "$work/ragged.csv" --output "$work/ragged_out.csv"
+has err "ragged.csv:6" "ragged row"
+same "$(wc -l <"$work/ragged_out.csv")" 5 "rows before the bad one are answered and written"
+: >"$work/empty.csv"
+expect 1 "empty file" "$tutti" run "$config" -i "$work/empty.csv"
+has err "empty.csv" "empty file"
+expect 1 "not NPY" "$tutti" run "$config" -i "$config.npy"
+printf 'nonsense' >"$work/bad.npy"
+expect 1 "wrong magic" "$tutti" run "$config" -i "$work/bad.npy"
+has err "bad.npy" "wrong magic"
+
+# ---- the environment ----
+TUTTI_ANSWER__QUORUM=all expect 0 "environment" "$tutti" plan "$config" --json
+has out '"quorum": 3' "environment"
+TUTTI_ANSWER__QUORUM=4 expect 2 "bad environment" "$tutti" plan "$config"
+has err "TUTTI_ANSWER__QUORUM" "bad environment"
+
+# ---- full disks and closed pipes ----
+ln -s /dev/full "$work/full.csv"
+expect 1 "full disk" "$tutti" run "$config" -i "$rows" --repeat 50 --output "$work/full.csv"
+has err "full.csv" "full disk"
+code=0
+timeout 60 "$tutti" run "$config" -i "$rows" --repeat 50 2>"$work/err" | head -n 2 >/dev/null || code=${PIPESTATUS[0]}
+if ((code == 1)); then pass; else fail "closed pipe: exit code $code, expected 1"; fi
+
+# ---- Ctrl-C: what is in flight is finished and written, nobody is left ----
+# The input is a pipe that never ends, so that the run can only end by the signal.
+mkfifo "$work/endless"
+"$tutti" run "$config" -i - --output "$work/interrupted.csv" <"$work/endless" 2>"$work/err" &
+pid=$!
+exec 9>"$work/endless"
+cat "$rows" >&9
+for _ in $(seq 100); do (($(workers_of $pid) == 3)) && break; sleep 0.1; done
+sleep 0.5
+kill -INT $pid
+code=0
+wait $pid || code=$?
+exec 9>&-
+same "$code" 130 "exit code after Ctrl-C"
+same "$(wc -l <"$work/interrupted.csv")" "$((count + 1))" "rows written after Ctrl-C"
+same "$(workers_of $pid)" 0 "workers left after Ctrl-C"
+
+# ---- the supervisor is killed: nothing is left a second later ----
+"$tutti" run "$config" -i - --output "$work/killed.csv" <"$work/endless" 2>"$work/err" &
+pid=$!
+exec 9>"$work/endless"
+for _ in $(seq 100); do (($(workers_of $pid) == 3)) && break; sleep 0.1; done
+workers="$(pgrep -P $pid | tr '\n' ' ')"
+same "$(echo "$workers" | wc -w)" 3 "workers before the kill"
+kill -KILL $pid
+wait $pid 2>/dev/null
+exec 9>&-
+sleep 1
+for worker in $workers; do
+  if [[ -d /proc/$worker ]] && ! grep -q '^State:.*Z' "/proc/$worker/status"; then fail "worker $worker outlived its supervisor"; else pass; fi
+done
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+((failed == 0))

@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# Builds and passes every test.
+#
+#   tests/run.sh            everything: format, tests, sanitizers, fuzzers, the model of the channel, clang-tidy
+#   tests/run.sh --quick    the tests in the release build, and the short form of the model: under 5 minutes
+#
+# Builds in build/ (shared with the quickstart), build/address, build/thread and build/fuzz. Exit: 0 all passed.
+set -euo pipefail
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+build="$root/build"
+readonly root build fuzz_seconds="${TUTTI_FUZZ_SECONDS:-20}"
+quick=false
+case "${1:-}" in
+  '') ;;
+  --quick) quick=true ;;
+  *)
+    printf 'error: %s is unknown; use tests/run.sh [--quick]\n' "$1" >&2
+    exit 2
+    ;;
+esac
+
+passed=0
+failures=()
+
+# step NAME COMMAND…: runs it, tells how long it took, and goes on to the next when it fails.
+step() {
+  local name="$1" begun=$SECONDS
+  shift
+  printf '\n==== %s\n' "$name"
+  if "$@"; then
+    passed=$((passed + 1))
+    printf '==== %s: passed in %d s\n' "$name" $((SECONDS - begun))
+  else
+    failures+=("$name")
+    printf '==== %s: FAILED after %d s\n' "$name" $((SECONDS - begun))
+  fi
+}
+
+jobs_that_fit() {
+  local memory_mib
+  memory_mib="$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)"
+  local fitting=$((memory_mib / 1500)) cores
+  cores="$(nproc)"
+  echo $((fitting < 1 ? 1 : fitting < cores ? fitting : cores))
+}
+
+# build_in DIRECTORY OPTION…
+build_in() {
+  local directory="$1"
+  shift
+  cmake -S "$root" -B "$directory" -G Ninja "$@" >/dev/null && cmake --build "$directory" --parallel "$(jobs_that_fit)" | tail -n 3
+  return "${PIPESTATUS[0]}"
+}
+
+tests_in() {
+  ctest --test-dir "$1" --output-on-failure --timeout 600
+}
+
+release_tests() {
+  build_in "$build" -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=ON -DTUTTI_FAULT_POINTS=ON && tests_in "$build"
+}
+
+address_tests() {
+  build_in "$build/address" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O1 -g1' \
+    -DTUTTI_WERROR=ON -DTUTTI_FAULT_POINTS=ON -DTUTTI_SANITIZE=address,undefined && tests_in "$build/address"
+}
+
+# Threads and shared memory only: what has one thread has nothing for TSan to find.
+thread_tests() {
+  cmake -S "$root" -B "$build/thread" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+    -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O1 -g1' -DTUTTI_FAULT_POINTS=ON -DTUTTI_SANITIZE=thread >/dev/null &&
+    cmake --build "$build/thread" --parallel "$(jobs_that_fit)" --target shared_test core_test faults_test | tail -n 3 &&
+    TSAN_OPTIONS=halt_on_error=1 ctest --test-dir "$build/thread" -R '^(shared|core|faults)_test$' --output-on-failure \
+      --timeout 900
+}
+
+fuzz() {
+  cmake -S "$root" -B "$build/fuzz" -G Ninja -DCMAKE_C_COMPILER=clang-19 -DCMAKE_CXX_COMPILER=clang++-19 \
+    -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O1 -g1' -DTUTTI_FUZZERS=ON \
+    -DTUTTI_SANITIZE=address,undefined >/dev/null || return 1
+  local fuzzer name found
+  cmake --build "$build/fuzz" --parallel "$(jobs_that_fit)" --target fuzzers | tail -n 3 || return 1
+  found="$(mktemp -d)"
+  for fuzzer in "$build"/fuzz/bin/fuzz_*; do
+    name="${fuzzer##*/fuzz_}"
+    mkdir -p "$found/$name"
+    printf '%-12s ' "$name"
+    if ! "$fuzzer" -max_total_time="$fuzz_seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
+      -artifact_prefix="$build/fuzz/" "$found/$name" "$root/tests/fuzz/corpus/$name" >"$found/$name.log" 2>&1; then
+      tail -n 40 "$found/$name.log"
+      return 1
+    fi
+    grep -o 'stat::number_of_executed_units.*' "$found/$name.log"
+  done
+  rm -r "$found"
+}
+
+check_format() {
+  git -C "$root" ls-files -z '*.cpp' '*.hpp' '*.c' '*.h' | (cd "$root" && xargs -0 clang-format-19 --dry-run -Werror)
+}
+
+check_code() {
+  git -C "$root" ls-files -z 'shared/*.cpp' 'worker/*.cpp' 'supervisor/*.cpp' |
+    (cd "$root" && xargs -0 -n 4 -P "$(nproc)" clang-tidy-19 -p "$build" --quiet --warnings-as-errors='*' \
+      --extra-arg=-Wno-unknown-warning-option 2>/dev/null)
+}
+
+"$root/.ci/install" build test
+if $quick; then
+  step "tests, release build" release_tests
+  step "model of the channel, short" "$root/tests/model/run_model.sh" --quick
+else
+  step "format" check_format
+  step "tests, release build" release_tests
+  step "tests, address and undefined-behaviour sanitizers" address_tests
+  step "tests, thread sanitizer" thread_tests
+  step "fuzzers, $fuzz_seconds s each" fuzz
+  step "model of the channel" "$root/tests/model/run_model.sh"
+  step "clang-tidy" check_code
+fi
+
+printf '\n%d passed, %d failed\n' "$passed" "${#failures[@]}"
+if ((${#failures[@]} > 0)); then
+  printf 'failed: %s\n' "${failures[@]}"
+  exit 1
+fi
