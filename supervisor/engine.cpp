@@ -9,6 +9,8 @@
 
 #include "supervisor/copy_in.hpp"
 #include "supervisor/plan.hpp"
+#include "supervisor/stacking_model.hpp"
+#include "supervisor/stacking_model.hpp"
 
 namespace tutti {
 namespace {
@@ -281,6 +283,7 @@ Result<void> Engine::conclude(const Pending& request, Prediction& prediction) {
                                              request.votes.size(), core_.quorum()),
                                  missing_voters(prediction), "ask again when the members have healed"});
   }
+  if (StackingModel::wanted(config_)) return {};  // the second stage answers
   const std::span<float> answer =
       std::holds_alternative<Classification>(prediction.value)
           ? std::span<float>(std::get<Classification>(prediction.value).probabilities)

@@ -1,6 +1,8 @@
 #include <utility>
 
+#include "supervisor/clock.hpp"
 #include "supervisor/runner.hpp"
+#include "supervisor/stacking_model.hpp"
 #include "supervisor/tutti.hpp"
 
 namespace tutti {
@@ -10,28 +12,34 @@ std::span<const float> Prediction::answer() const noexcept {
   return std::get<Regression>(value).values;
 }
 
-Ensemble::Ensemble(std::unique_ptr<Runner> runner) noexcept : runner_(std::move(runner)) {}
+Ensemble::Ensemble(std::unique_ptr<Runner> runner, std::unique_ptr<StackingModel> stacking) noexcept
+    : stacking_(std::move(stacking)), runner_(std::move(runner)) {}
 Ensemble::Ensemble(Ensemble&&) noexcept = default;
 Ensemble& Ensemble::operator=(Ensemble&&) noexcept = default;
 Ensemble::~Ensemble() = default;
 
 Result<Ensemble> Ensemble::launch(EnsembleConfig config, LaunchOptions options) {
+  std::unique_ptr<StackingModel> stacking;
+  if (StackingModel::wanted(config)) {
+    auto launched = StackingModel::launch(config, options);
+    if (!launched) return std::unexpected(launched.error());
+    stacking = std::move(*launched);
+  }
   auto engine = Engine::create(std::move(config), options);
   if (!engine) return std::unexpected(engine.error());
   auto runner = std::make_unique<Runner>(std::move(*engine));
   if (auto started = runner->start(); !started) return std::unexpected(started.error());
-  const EnsembleStatus status = runner->status();
-  if (options.require_quorum && status.readiness == Readiness::not_ready) {
-    std::string causes;
-    for (const MemberStatus& member : status.members) {
-      if (member.ready == 0) causes += "\n  " + std::string(member.name) + ": " + member.last_error;
-    }
-    return std::unexpected(
-        Error{Errc::not_ready, "too few members started for the quorum" + causes,
-              runner->config().path.empty() ? runner->config().name : runner->config().path,
-              "tutti check shows each member's problem"});
+  Ensemble ensemble(std::move(runner), std::move(stacking));
+  const EnsembleStatus status = ensemble.status();
+  if (!options.require_quorum || status.readiness != Readiness::not_ready) return ensemble;
+  std::string causes;
+  for (const MemberStatus& member : status.members) {
+    if (member.ready == 0) causes += "\n  " + std::string(member.name) + ": " + member.last_error;
   }
-  return Ensemble(std::move(runner));
+  const EnsembleConfig& settled = ensemble.config();
+  return std::unexpected(Error{Errc::not_ready, "too few members started for the quorum" + causes,
+                               settled.path.empty() ? settled.name : settled.path,
+                               "tutti check shows each member's problem"});
 }
 
 Result<Prediction> Ensemble::predict(MatrixView x) {
@@ -41,20 +49,40 @@ Result<Prediction> Ensemble::predict(MatrixView x) {
 }
 
 Result<void> Ensemble::predict(MatrixView x, Prediction& prediction) {
-  return runner_->predict(x, prediction, config().answer.deadline);
+  return predict(x, prediction, config().answer.deadline);
 }
 
 Result<void> Ensemble::predict(MatrixView x, Prediction& prediction, Duration deadline) {
-  return runner_->predict(x, prediction, deadline);
+  if (!stacking_) return runner_->predict(x, prediction, deadline);
+  const Time until = monotonic_now() + deadline;
+  auto voted = runner_->predict(x, prediction, StackingModel::first_stage(deadline));
+  if (!voted) return voted;
+  return stacking_->answer(prediction, until - monotonic_now());
 }
 
 Result<void> Ensemble::predict_async(MatrixView x, OnPrediction done) {
-  return runner_->predict_async(x, std::move(done));
+  const Duration deadline = config().answer.deadline;
+  if (!stacking_) return runner_->predict_async(x, deadline, std::move(done));
+  const Time until = monotonic_now() + deadline;
+  return runner_->predict_async(x, StackingModel::first_stage(deadline),
+                                [stacking = stacking_.get(), until, done = std::move(done)](
+                                    Result<void> outcome, Prediction prediction) mutable {
+                                  if (!outcome) return done(std::move(outcome), std::move(prediction));
+                                  stacking->answer_async(std::move(prediction), until - monotonic_now(),
+                                                         std::move(done));
+                                });
 }
 
 Result<void> Ensemble::kill_worker(std::string_view member) { return runner_->kill_worker(member); }
 
-EnsembleStatus Ensemble::status() const { return runner_->status(); }
+EnsembleStatus Ensemble::status() const {
+  EnsembleStatus status = runner_->status();
+  if (!stacking_) return status;
+  EnsembleStatus second = stacking_->status();
+  if (second.readiness == Readiness::not_ready) status.readiness = Readiness::not_ready;
+  status.members.push_back(std::move(second.members.front()));
+  return status;
+}
 
 const EnsembleConfig& Ensemble::config() const noexcept { return runner_->config(); }
 

@@ -160,10 +160,10 @@ Result<void> Runner::predict(MatrixView x, Prediction& prediction, Duration dead
   return {};
 }
 
-Result<void> Runner::predict_async(MatrixView x, OnPrediction done) {
+Result<void> Runner::predict_async(MatrixView x, Duration deadline, OnPrediction done) {
   Lock lock = enter();
   const Time now = monotonic_now();
-  auto accepted = engine_->submit(x, now, now + config().answer.deadline, std::move(done));
+  auto accepted = engine_->submit(x, now, now + deadline, std::move(done));
   leave(std::move(lock));
   return accepted;
 }

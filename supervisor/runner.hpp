@@ -38,7 +38,7 @@ class Runner {
   Result<void> start();
 
   Result<void> predict(MatrixView x, Prediction& prediction, Duration deadline);
-  Result<void> predict_async(MatrixView x, OnPrediction done);
+  Result<void> predict_async(MatrixView x, Duration deadline, OnPrediction done);
   Result<void> kill_worker(std::string_view member);
   [[nodiscard]] EnsembleStatus status() const;
   [[nodiscard]] const EnsembleConfig& config() const noexcept { return engine_->config(); }

@@ -91,7 +91,7 @@ enum class Readiness : std::uint8_t { ready, degraded, not_ready };
 struct EnsembleStatus {
   Readiness readiness = Readiness::not_ready;
   std::uint32_t quorum = 0;
-  std::vector<MemberStatus> members;
+  std::vector<MemberStatus> members;  // in the config's order, then the stacking model if there is one
 };
 
 /// What launching needs beside the config.
@@ -106,6 +106,7 @@ struct LaunchOptions {
 };
 
 class Runner;
+class StackingModel;
 
 /// A running ensemble. Its workers live as long as it does. All functions may be called from any thread.
 class Ensemble {
@@ -141,7 +142,8 @@ class Ensemble {
   [[nodiscard]] const EnsembleConfig& config() const noexcept;
 
  private:
-  explicit Ensemble(std::unique_ptr<Runner> runner) noexcept;
+  Ensemble(std::unique_ptr<Runner> runner, std::unique_ptr<StackingModel> stacking) noexcept;
+  std::unique_ptr<StackingModel> stacking_;  // null unless the rule is a stacking model; outlives the runner
   std::unique_ptr<Runner> runner_;
 };
 

@@ -24,17 +24,20 @@ int check(const ConfigOptions& options, bool json) {
   for (std::size_t i = 0; i < status.members.size(); ++i) {
     const MemberStatus& member = status.members[i];
     const bool works = member.ready == member.instances;
+    // Behind the members stands the stacking model, if there is one.
+    const bool is_member = i < config->members.size();
+    const std::string& model = is_member ? config->members[i].model : config->combine.model;
+    const std::string where = is_member ? config->members[i].where : config->path + " combine.model";
     failures += works ? 0 : 1;
     members.push_back({{"name", member.name},
                        {"ok", works},
-                       {"model", config->members[i].model},
+                       {"model", model},
                        {"load_ms", std::chrono::duration<double, std::milli>(member.load).count()},
                        {"error", works ? std::string() : member.last_error}});
     if (works) {
       fmt::print(stderr, "ok      {:<20} loaded in {}\n", member.name, format_time(member.load));
     } else {
-      fmt::print(stderr, "failed  {:<20} {}\n        member at {}\n", member.name, member.last_error,
-                 config->members[i].where);
+      fmt::print(stderr, "failed  {:<20} {}\n        member at {}\n", member.name, member.last_error, where);
     }
   }
   if (json) fmt::print("{}\n", nlohmann::ordered_json{{"ok", failures == 0}, {"members", members}}.dump(2));
@@ -42,7 +45,7 @@ int check(const ConfigOptions& options, bool json) {
     fmt::print(stderr, "{} of {} members cannot start\n", failures, status.members.size());
     return kUsage;
   }
-  fmt::print(stderr, "{}: {} members, all models load\n", options.path, status.members.size());
+  fmt::print(stderr, "{}: {} models, all load\n", options.path, status.members.size());
   return kOk;
 }
 

@@ -86,6 +86,8 @@ int plan(const ConfigOptions& options, bool json) {
     rows.push_back({member.name, "process", std::to_string(member.instances),
                     fmt::format("{:g}", member.weight), member.model});
   }
+  if (!config->combine.model.empty())
+    rows.push_back({"(stacking)", "process", "1", "-", config->combine.model});
   const auto members = static_cast<std::uint32_t>(config->members.size());
   fmt::print("{}: {} of {} members must vote within {}\n\n{}\n", config->name,
              config->answer.quorum.of(members), members, format_duration(config->answer.deadline),

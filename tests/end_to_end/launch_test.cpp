@@ -118,6 +118,39 @@ TEST_CASE("launch: asynchronous requests are answered once each, whoever drives"
   CHECK(refused == 0);
 }
 
+TEST_CASE("launch: a stacking model answers from the members' votes, in an isolate of its own", "[launch]") {
+  EnsembleConfig config = hostile_config(2);
+  config.combine = {.rule = CombineRule::stacking, .model = kBin + "/test_plugins/steady.so"};
+  Ensemble ensemble = launch(config);
+  CHECK(Footprint::now().children == 3);
+  const std::vector<float> x{0, 0};
+  const auto check = [](const Prediction& prediction) {
+    CHECK(prediction.voted == 2);
+    CHECK(prediction.part(0).data[1] == HOSTILE_PROBABILITY);
+    CHECK(prediction.answer()[1] == 0.5F);  // what the stacking model says, not what the members say
+    CHECK(prediction.disagreement[0] ==
+          1.0F);  // the members' top class is "yes", the answer's the first of equals
+  };
+  const auto prediction = ensemble.predict({x.data(), 1, 2});
+  REQUIRE(prediction);
+  check(*prediction);
+  std::promise<Prediction> answered;
+  REQUIRE(ensemble.predict_async({x.data(), 1, 2}, [&](Result<void> outcome, Prediction later) {
+    CHECK(outcome.has_value());
+    answered.set_value(std::move(later));
+  }));
+  check(answered.get_future().get());
+}
+
+TEST_CASE("launch: a stacking model that cannot start is named, and the ensemble is not ready", "[launch]") {
+  EnsembleConfig config = hostile_config(2);
+  config.combine = {.rule = CombineRule::stacking, .model = kBin + "/test_plugins/fail_at_open.so"};
+  const auto ensemble = Ensemble::launch(config, {.worker = kBin + "/tutti-worker"});
+  REQUIRE_FALSE(ensemble);
+  CHECK(ensemble.error().code == Errc::not_ready);
+  CHECK(ensemble.error().what.find("stacking: ") != std::string::npos);
+}
+
 TEST_CASE("launch: rows of the wrong shape are refused with the right one", "[launch]") {
   Ensemble ensemble = launch(hostile_config(1));
   const std::vector<float> x(64);
