@@ -10,8 +10,8 @@
  *
  * Each isolate loads the library into a process of its own and opens one state in it. One thread makes all
  * calls, one after the other; another isolate's calls happen in another process. The process has an empty
- * environment and may have no file system and no network, so a plug-in best carries its weights within itself.
- * A plug-in that crashes, hangs or scribbles costs its own isolate and nobody else's.
+ * environment and may have no file system and no network, so a plug-in best carries its weights within
+ * itself. A plug-in that crashes, hangs or scribbles costs its own isolate and nobody else's.
  *
  * This interface never changes. A later one will have another number and another exported name.
  */
@@ -63,7 +63,8 @@ typedef struct tutti_plugin {
   const char* name; /* for errors and logs: "my-model 1.2" */
 
   /* Makes a state. Returns 0 and stores it (NULL will do), or another number and writes why into `message`:
-   * text in UTF-8, ended by a NUL, in at most `message_bytes` bytes. After a failure close() is not called. */
+   * text in UTF-8, ended by a NUL, in at most `message_bytes` bytes. After a failure close() is not called.
+   */
   int (*open)(const tutti_open* ask, tutti_shape* shape, void** state, char* message, size_t message_bytes);
 
   /* Predicts.

@@ -10,7 +10,6 @@
 #include "supervisor/copy_in.hpp"
 #include "supervisor/plan.hpp"
 #include "supervisor/stacking_model.hpp"
-#include "supervisor/stacking_model.hpp"
 
 namespace tutti {
 namespace {

@@ -14,8 +14,8 @@
 #include <iostream>
 #include <string>
 #include <thread>
-#include <utility>
 #include <tutti/tutti.hpp>
+#include <utility>
 
 using namespace std::chrono_literals;
 

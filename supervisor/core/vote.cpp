@@ -45,7 +45,7 @@ std::string describe(const VoteFate& fate) {
       return fmt::format("exited: status {}", fate.detail);
     case VoteState::rejected:
       return fate.detail == static_cast<std::int32_t>(Rejection::not_valid) ? "rejected: not a valid number"
-                                                                             : "rejected: wrong shape";
+                                                                            : "rejected: wrong shape";
     case VoteState::protocol_violation:
       return "protocol violation";
     case VoteState::not_ready:

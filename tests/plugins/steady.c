@@ -3,7 +3,8 @@
 
 #include "tutti_plugin.h"
 
-static int steady_open(const tutti_open* ask, tutti_shape* shape, void** state, char* message, size_t message_bytes) {
+static int steady_open(const tutti_open* ask, tutti_shape* shape, void** state, char* message,
+                       size_t message_bytes) {
   (void)ask, (void)message, (void)message_bytes;
   shape->outputs = 1;
   shape->means = TUTTI_MEANS_PROBABILITY;
