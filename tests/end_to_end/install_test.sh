@@ -39,7 +39,7 @@ says version '"protocol": [0-9]+'
 
 step check "$prefix/bin/tutti" check "$source/examples/breast_cancer.toml"
 says check '^ok +boosted '
-says check '3 members, all models load'
+says check '3 models, all load'
 
 step plugin "$cc" -std=c11 -fsyntax-only -I "$prefix/include/tutti" "$source/examples/plugin/threshold.c"
 
