@@ -211,7 +211,7 @@ TEST_CASE("dense: a row has the same bits alone, in any batch and at any place i
     REQUIRE(answer.has_value());
     alone.insert(alone.end(), answer->begin(), answer->end());
   }
-  for (const std::size_t rows : {2, 3, 4, 5, 6, 7, 8, 9, 31, 64}) {
+  for (const std::size_t rows : {2U, 3U, 4U, 5U, 6U, 7U, 8U, 9U, 31U, 64U}) {
     for (std::size_t first = 0; first + rows <= kRows; first += rows > 9 ? 1 : 5) {
       const auto answer = ask(**model, {x.begin() + static_cast<std::ptrdiff_t>(first * features),
                                         x.begin() + static_cast<std::ptrdiff_t>((first + rows) * features)});
