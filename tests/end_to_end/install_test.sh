@@ -45,8 +45,8 @@ step plugin "$cc" -std=c11 -fsyntax-only -I "$prefix/include/tutti" "$source/exa
 
 # The same compiler; under sanitizers the same flags, which static libraries leave to whoever links them.
 flags="${sanitizers:+-fsanitize=$sanitizers}"
-step configure "$cmake" -S "$source/examples/embed" -B "$scratch/embed" -DCMAKE_BUILD_TYPE=Release \
-  "-DCMAKE_CXX_COMPILER=$cxx" "-DCMAKE_CXX_FLAGS=$flags -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror" "-DCMAKE_PREFIX_PATH=$prefix"
+step configure "$cmake" -S "$source/examples/embed" -B "$scratch/embed" -DCMAKE_BUILD_TYPE=Release "-DCMAKE_PREFIX_PATH=$prefix" \
+  "-DCMAKE_CXX_COMPILER=$cxx" "-DCMAKE_CXX_FLAGS=$flags -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror"
 step build "$cmake" --build "$scratch/embed"
 
 # The worker is neither beside the program nor named by anybody: the package alone says where it is.
