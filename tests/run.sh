@@ -61,8 +61,9 @@ release_tests() {
   build_in "$build" -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=ON -DTUTTI_FAULT_POINTS=ON && tests_in "$build"
 }
 
+# With sanitizers GCC 12 sees uninitialised values where there are none.
 address_tests() {
-  build_in "$build/address" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O1 -g1' \
+  build_in "$build/address" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O1 -g1 -Wno-maybe-uninitialized' \
     -DTUTTI_WERROR=ON -DTUTTI_FAULT_POINTS=ON -DTUTTI_SANITIZE=address,undefined && tests_in "$build/address"
 }
 
