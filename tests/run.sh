@@ -45,12 +45,17 @@ jobs_that_fit() {
   echo $((fitting < 1 ? 1 : fitting < cores ? fitting : cores))
 }
 
-# build_in DIRECTORY OPTION…
+# build_in DIRECTORY TARGET OPTION…: quiet unless it fails.
+# shellcheck disable=SC2086  # several targets are several words
 build_in() {
-  local directory="$1"
-  shift
-  cmake -S "$root" -B "$directory" -G Ninja "$@" >/dev/null && cmake --build "$directory" --parallel "$(jobs_that_fit)" | tail -n 3
-  return "${PIPESTATUS[0]}"
+  local directory="$1" target="$2"
+  shift 2
+  mkdir -p "$directory"
+  if ! { cmake -S "$root" -B "$directory" -G Ninja "$@" &&
+    cmake --build "$directory" --parallel "$(jobs_that_fit)" --target $target; } >"$directory/build.log" 2>&1; then
+    grep -E -A 12 'error|FAILED' "$directory/build.log" | head -n 80
+    return 1
+  fi
 }
 
 tests_in() {
@@ -58,30 +63,28 @@ tests_in() {
 }
 
 release_tests() {
-  build_in "$build" -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=ON -DTUTTI_FAULT_POINTS=ON && tests_in "$build"
+  build_in "$build" all -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=ON -DTUTTI_FAULT_POINTS=ON && tests_in "$build"
 }
 
 # With sanitizers GCC 12 sees uninitialised values where there are none.
 address_tests() {
-  build_in "$build/address" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O1 -g1 -Wno-maybe-uninitialized' \
+  build_in "$build/address" all -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O1 -g1 -Wno-maybe-uninitialized' \
     -DTUTTI_WERROR=ON -DTUTTI_FAULT_POINTS=ON -DTUTTI_SANITIZE=address,undefined && tests_in "$build/address"
 }
 
 # Threads and shared memory only: what has one thread has nothing for TSan to find.
 thread_tests() {
-  cmake -S "$root" -B "$build/thread" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-    -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O1 -g1' -DTUTTI_FAULT_POINTS=ON -DTUTTI_SANITIZE=thread >/dev/null &&
-    cmake --build "$build/thread" --parallel "$(jobs_that_fit)" --target shared_test core_test faults_test | tail -n 3 &&
+  build_in "$build/thread" "shared_test core_test faults_test" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+    -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O1 -g1' -DTUTTI_FAULT_POINTS=ON -DTUTTI_SANITIZE=thread &&
     TSAN_OPTIONS=halt_on_error=1 ctest --test-dir "$build/thread" -R '^(shared|core|faults)_test$' --output-on-failure \
       --timeout 900
 }
 
 fuzz() {
-  cmake -S "$root" -B "$build/fuzz" -G Ninja -DCMAKE_C_COMPILER=clang-19 -DCMAKE_CXX_COMPILER=clang++-19 \
+  build_in "$build/fuzz" fuzzers -DCMAKE_C_COMPILER=clang-19 -DCMAKE_CXX_COMPILER=clang++-19 \
     -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O1 -g1' -DTUTTI_FUZZERS=ON \
-    -DTUTTI_SANITIZE=address,undefined >/dev/null || return 1
+    -DTUTTI_SANITIZE=address,undefined || return 1
   local fuzzer name found
-  cmake --build "$build/fuzz" --parallel "$(jobs_that_fit)" --target fuzzers | tail -n 3 || return 1
   found="$(mktemp -d)"
   for fuzzer in "$build"/fuzz/bin/fuzz_*; do
     name="${fuzzer##*/fuzz_}"
