@@ -25,8 +25,15 @@ constexpr double kSampleNs = 5e6;
 constexpr std::uint64_t kRoundsMax = 1000;
 constexpr auto kPatience = std::chrono::seconds(20);
 
+constexpr std::uint32_t kLastTurn = UINT32_MAX;
+
+// A side that does not end by itself, as one that serves for ever, is killed.
 void end(pid_t pid) {
   if (pid <= 0) return;
+  for (int i = 0; i < 50; ++i) {
+    if (::waitpid(pid, nullptr, WNOHANG) == pid) return;
+    ::usleep(2000);
+  }
   ::kill(pid, SIGKILL);
   while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
   }
@@ -37,10 +44,11 @@ void say(WakeWord& word, std::uint32_t value) {
   futex_wake(word.value);
 }
 
-void hear(const WakeWord& word, std::uint32_t value) {
+// False when there is no more to do.
+bool hear(const WakeWord& word, std::uint32_t value) {
   for (;;) {
     const std::uint32_t seen = word.value.load(std::memory_order_acquire);
-    if (seen >= value) return;
+    if (seen >= value) return seen != kLastTurn;
     futex_wait(word.value, seen, std::chrono::nanoseconds(-1));
   }
 }
@@ -77,6 +85,8 @@ Duo::Duo(Technique& technique)
     : technique_(technique), control_(new(shared_memory(sizeof(Control))) Control{}) {}
 
 Duo::~Duo() {
+  say(control_->client_go, kLastTurn);
+  say(control_->server_go, kLastTurn);
   end(client_);
   end(server_);
   ::munmap(control_, sizeof(Control));
@@ -119,8 +129,7 @@ void Duo::client_main(int core, bool pin_first) {
   }
   pin(core);
   say(control_->client_done, 1);
-  for (std::uint32_t turn = 2;; ++turn) {
-    hear(control_->client_go, turn);
+  for (std::uint32_t turn = 2; hear(control_->client_go, turn); ++turn) {
     const std::uint64_t rounds = control_->rounds;
     technique_.ask(rounds);  // warms up; also wakes a server that slept
     for (std::uint32_t batch = 0; batch < control_->batches; ++batch) {
@@ -131,6 +140,8 @@ void Duo::client_main(int core, bool pin_first) {
     technique_.rest();
     say(control_->client_done, turn);
   }
+  technique_.close();
+  ::_exit(0);
 }
 
 void Duo::server_main(int core, bool pin_first) {
@@ -141,10 +152,11 @@ void Duo::server_main(int core, bool pin_first) {
   }
   pin(core);
   say(control_->server_done, 1);
-  for (std::uint32_t turn = 2;; ++turn) {
-    hear(control_->server_go, turn);
+  for (std::uint32_t turn = 2; hear(control_->server_go, turn); ++turn) {
     technique_.serve(control_->rounds * (control_->batches + 1));
   }
+  technique_.close();
+  ::_exit(0);
 }
 
 Result<void> Duo::wait_until(bool client, std::uint32_t count) {

@@ -36,6 +36,8 @@ class Technique {
   virtual void serve(std::uint64_t /*rounds*/) {}
   /// After a sample: peers that would spin on go to sleep.
   virtual void rest() {}
+  /// Before a side ends, for what others would miss; most are simply killed.
+  virtual void close() {}
 };
 
 struct Placement {

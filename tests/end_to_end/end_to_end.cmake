@@ -1,6 +1,9 @@
 # Real processes: supervisor, workers, the command line.
 tutti_test(faults_test SOURCES end_to_end/faults_test.cpp end_to_end/launch_test.cpp LIBRARIES tutti tutti_data tutti_flags)
 add_dependencies(faults_test tutti-worker tutti_test_plugins)
+# A worker must die of its signal, under sanitizers as well.
+set_tests_properties(faults_test PROPERTIES TIMEOUT 900
+  ENVIRONMENT "ASAN_OPTIONS=handle_segv=0:handle_abort=0;TSAN_OPTIONS=halt_on_error=1:handle_segv=0:handle_abort=0")
 if(TARGET tutti-worker-faults)
   add_dependencies(faults_test tutti-worker-faults)
 endif()

@@ -134,12 +134,13 @@ TEST_CASE("launch: a stacking model answers from the members' votes, in an isola
   const auto prediction = ensemble.predict({x.data(), 1, 2});
   REQUIRE(prediction);
   check(*prediction);
-  std::promise<Prediction> answered;
+  std::promise<std::pair<Result<void>, Prediction>> answered;
   REQUIRE(ensemble.predict_async({x.data(), 1, 2}, [&](Result<void> outcome, Prediction later) {
-    CHECK(outcome.has_value());
-    answered.set_value(std::move(later));
+    answered.set_value({std::move(outcome), std::move(later)});
   }));
-  check(answered.get_future().get());
+  const auto [outcome, later] = answered.get_future().get();
+  REQUIRE(outcome);
+  check(later);
 }
 
 TEST_CASE("launch: a stacking model that cannot start is named, and the ensemble is not ready", "[launch]") {

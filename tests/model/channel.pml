@@ -27,8 +27,8 @@
 // What must hold
 //   P1  every request ends exactly once: `end_as` asserts that it was open, the finish that none still is
 //   P2  no wake-up is lost: SPIN reports a state in which the supervisor waits and nobody can move
-//   P3  no answer of another generation is taken:               assert in `accept`
-//   P4  nothing is taken beyond what is in flight:              assert in `accept`
+//   P3  no answer of another generation is taken:               assert at `taken`
+//   P4  nothing is taken beyond what is in flight:              assert at `taken`
 //   P5  a published answer is never thrown away by settling:    asserts in `settle` and `flush_worker`
 //       (given up for UNKILLABLE: what the left-behind worker answers is waste by intention)
 //   P6  a correct worker is never called a liar:                assert at `violation`
