@@ -10,8 +10,6 @@
 #include "supervisor/cli/commands.hpp"
 #include "supervisor/cli/terminal.hpp"
 
-extern char** environ;
-
 namespace tutti::cli {
 namespace {
 
