@@ -135,7 +135,7 @@ void Pipeline::strike(std::uint64_t first_row, std::uint32_t rows) {
     const double total = static_cast<double>(options_.rows_total.value_or(0));
     const auto row = drill.share >= 0 ? static_cast<std::uint64_t>(drill.share * total) : drill.row;
     if (row >= first_row + rows) return false;
-    (void)ensemble_.kill_worker(drill.member);
+    if (auto struck = ensemble_.kill_worker(drill.member); !struck) complain(struck.error());
     return true;
   });
 }
