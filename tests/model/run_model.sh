@@ -1,8 +1,8 @@
 #!/bin/bash
 # Lets SPIN try every interleaving of channel.pml: right as it is, and with each bug that it must find.
 #
-#   run_model.sh           all of it: one to three minutes on two cores
-#   run_model.sh --quick   the small right ones and all bugs that are found fast: below 40 s
+#   run_model.sh           all of it: a minute of processor time
+#   run_model.sh --quick   the small right ones and all bugs that are found fast: twenty seconds of it
 #
 # A right variant passes when its search was complete and found nothing. A wrong one passes when SPIN finds
 # what is expected of it: "deadlock", a state in which somebody waits for a wake-up that is lost, or
