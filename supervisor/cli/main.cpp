@@ -1,6 +1,8 @@
 // tutti: the supervisor's command line. Parsing only; each command is a file of its own.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -46,6 +48,16 @@ Error explain(const CLI::App& app, const CLI::ParseError& error, const std::vect
     break;
   }
   return explained;
+}
+
+// A closed standard descriptor would be given to the next file or region that is opened, and then be written
+// to.
+void open_standard_descriptors() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(descriptor, F_GETFD) != -1) continue;
+    // The lowest free number is this one, since those below it are open.
+    [[maybe_unused]] const int opened = ::open("/dev/null", O_RDWR);
+  }
 }
 
 int parse_and_run(int argc, char** argv) {
@@ -123,6 +135,7 @@ int parse_and_run(int argc, char** argv) {
 }  // namespace tutti::cli
 
 int main(int argc, char** argv) {
+  tutti::cli::open_standard_descriptors();
   // A reader that went away is an error of a write, not the end of us.
   ::signal(SIGPIPE, SIG_IGN);
   try {

@@ -125,6 +125,12 @@ code=0
 timeout 60 "$tutti" run "$config" -i "$rows" --repeat 50 2>"$work/err" | head -n 2 >/dev/null || code=${PIPESTATUS[0]}
 if ((code == 1)); then pass; else fail "closed pipe: exit code $code, expected 1"; fi
 
+# ---- closed standard descriptors: nothing else gets their numbers ----
+code=0
+timeout 60 "$tutti" run "$config" -i "$rows" --output "$work/closed.csv" <&- >&- 2>&- || code=$?
+same "$code" 0 "exit code with standard descriptors closed"
+same "$(wc -l <"$work/closed.csv")" "$((count + 1))" "answers with standard descriptors closed"
+
 # ---- Ctrl-C: what is in flight is finished and written, nobody is left ----
 # The input is a pipe that never ends, so that the run can only end by the signal.
 mkfifo "$work/endless"
