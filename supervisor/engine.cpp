@@ -345,6 +345,14 @@ bool Engine::install(const SpawnOrder& order, Result<WorkerLink> link, Time now)
   return true;
 }
 
+void Engine::abandon(const SpawnOrder& order, const Error& error, Time now) {
+  IsolateNotes& notes = notes_[order.isolate];
+  notes.last_error = describe(error);
+  log_->error("{}: {}", notes.name, notes.last_error);
+  links_[order.isolate].reset();
+  core_.spawn_failed(order.isolate, now);
+}
+
 void Engine::rang(std::uint32_t isolate, Time now) {
   if (!links_[isolate]) return;
   IsolateNotes& notes = notes_[isolate];

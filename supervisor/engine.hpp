@@ -72,6 +72,8 @@ class Engine {
   [[nodiscard]] Result<WorkerLink> start_worker(const SpawnOrder& order) const;
   /// Installs what start_worker made. Returns false when it is no longer wanted (it is then dropped).
   bool install(const SpawnOrder& order, Result<WorkerLink> link, Time now);
+  /// An installed worker cannot be watched: it is ended and counts as one that could not be started.
+  void abandon(const SpawnOrder& order, const Error& error, Time now);
   /// The doorbell of an isolate rang.
   void rang(std::uint32_t isolate, Time now);
   /// The worker may be dead: reaps it if so. True if it was.

@@ -15,7 +15,14 @@ std::span<const float> Prediction::answer() const noexcept {
 Ensemble::Ensemble(std::unique_ptr<Runner> runner, std::unique_ptr<StackingModel> stacking) noexcept
     : stacking_(std::move(stacking)), runner_(std::move(runner)) {}
 Ensemble::Ensemble(Ensemble&&) noexcept = default;
-Ensemble& Ensemble::operator=(Ensemble&&) noexcept = default;
+Ensemble& Ensemble::operator=(Ensemble&& other) noexcept {
+  if (this != &other) {
+    runner_.reset();  // its callbacks may still ask the stacking model
+    stacking_ = std::move(other.stacking_);
+    runner_ = std::move(other.runner_);
+  }
+  return *this;
+}
 Ensemble::~Ensemble() = default;
 
 Result<Ensemble> Ensemble::launch(EnsembleConfig config, LaunchOptions options) {

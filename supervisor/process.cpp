@@ -135,8 +135,9 @@ Result<Process> Process::spawn(const SpawnRequest& request) {
     const int error_number = errno;
     ::kill(process.pid_, SIGKILL);
     ::waitpid(process.pid_, nullptr, 0);
-    return std::unexpected(
-        system_error("pidfd_open", error_number, request.program, "tutti needs Linux 5.3 or later"));
+    return std::unexpected(system_error("pidfd_open", error_number, request.program,
+                                        error_number == EMFILE ? "raise the descriptor limit (ulimit -n)"
+                                                               : "tutti needs Linux 5.3 or later"));
   }
   process.output_ = std::move(reading);
   return process;

@@ -6,10 +6,14 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <cassert>
+#include <cerrno>
+#include <deque>
+#include <iterator>
 
 #include "shared/log.hpp"
 #include "supervisor/clock.hpp"
@@ -24,6 +28,12 @@ namespace asio = boost::asio;
 constexpr Duration kSafetyTick = std::chrono::milliseconds(5);
 constexpr Duration kFloodPause = std::chrono::milliseconds(1);
 constexpr int kLooksPerClock = 16;
+
+// A deadline that a clock can hold; one that is not positive has passed already.
+Duration bounded(Duration deadline) {
+  constexpr Duration kDeadlineMax = std::chrono::hours(24);
+  return std::clamp(deadline, Duration::zero(), kDeadlineMax);
+}
 
 }  // namespace
 
@@ -110,8 +120,25 @@ void Runner::leave(Lock lock) {
   std::vector<Delivery> deliveries = std::exchange(engine_->deliveries(), {});
   lock.unlock();
   changed_.notify_all();
-  for (Delivery& delivery : deliveries)
-    delivery.done(std::move(delivery.outcome), std::move(delivery.prediction));
+  deliver(std::move(deliveries));
+}
+
+// Hands answers over, one after the other: a callback that asks again must not be called from within itself,
+// or callbacks that keep asking would use up the stack.
+void Runner::deliver(std::vector<Delivery> deliveries) {
+  static thread_local std::deque<Delivery>* delivering = nullptr;
+  if (delivering != nullptr) {
+    std::ranges::move(deliveries, std::back_inserter(*delivering));
+    return;
+  }
+  std::deque<Delivery> queue(std::make_move_iterator(deliveries.begin()),
+                             std::make_move_iterator(deliveries.end()));
+  delivering = &queue;
+  for (; !queue.empty(); queue.pop_front()) {
+    Delivery& next = queue.front();
+    next.done(std::move(next.outcome), std::move(next.prediction));
+  }
+  delivering = nullptr;
 }
 
 void Runner::arm(Time wake) {
@@ -141,10 +168,14 @@ void Runner::look(Lock& lock, const Waiter& waiter) {
 }
 
 Result<void> Runner::predict(MatrixView x, Prediction& prediction, Duration deadline) {
+  if (std::this_thread::get_id() == thread_.get_id()) {
+    return std::unexpected(Error{Errc::bad_usage, "predict() would wait for the thread that it is called on",
+                                 "a callback of predict_async()", "use predict_async() in callbacks"});
+  }
   Waiter waiter;
   Lock lock = enter();
   const Time now = monotonic_now();
-  if (auto accepted = engine_->submit(x, now, now + deadline, prediction, waiter); !accepted) {
+  if (auto accepted = engine_->submit(x, now, now + bounded(deadline), prediction, waiter); !accepted) {
     leave(std::move(lock));
     return accepted;
   }
@@ -163,7 +194,7 @@ Result<void> Runner::predict(MatrixView x, Prediction& prediction, Duration dead
 Result<void> Runner::predict_async(MatrixView x, Duration deadline, OnPrediction done) {
   Lock lock = enter();
   const Time now = monotonic_now();
-  auto accepted = engine_->submit(x, now, now + deadline, std::move(done));
+  auto accepted = engine_->submit(x, now, now + bounded(deadline), std::move(done));
   leave(std::move(lock));
   return accepted;
 }
@@ -186,20 +217,26 @@ void Runner::spawn_ordered(Lock& lock) {
     lock.unlock();
     Result<WorkerLink> link = engine_->start_worker(order);
     lock.lock();
-    if (engine_->install(order, std::move(link), monotonic_now())) add_watch(order);
+    if (engine_->install(order, std::move(link), monotonic_now()) && !add_watch(order)) {
+      engine_->abandon(order, system_error("watching the worker", errno, {}, "raise the descriptor limit"),
+                       monotonic_now());
+    }
   }
   changed_.notify_all();
 }
 
-void Runner::add_watch(const SpawnOrder& order) {
+bool Runner::add_watch(const SpawnOrder& order) {
   WorkerLink& link = *engine_->link(order.isolate);
   const auto watch = std::make_shared<Watch>(io_, order, engine_->isolate_name(order.isolate));
-  watch->death.assign(::fcntl(link.process().pidfd(), F_DUPFD_CLOEXEC, 0));
-  watch->output.assign(link.process().take_output().release());
+  Descriptor death(::fcntl(link.process().pidfd(), F_DUPFD_CLOEXEC, 0));
   epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.u32 = order.isolate}};
-  ::epoll_ctl(bells_.native_handle(), EPOLL_CTL_ADD, link.bell(), &event);
+  if (!death.is_open() || ::epoll_ctl(bells_.native_handle(), EPOLL_CTL_ADD, link.bell(), &event) != 0)
+    return false;
+  watch->death.assign(death.release());
+  watch->output.assign(link.process().take_output().release());
   watch_death(watch);
   watch_output(watch);
+  return true;
 }
 
 void Runner::watch_bells() {

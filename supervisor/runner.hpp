@@ -58,7 +58,8 @@ class Runner {
   void watch_output(const std::shared_ptr<Watch>& watch);
   void on_bells();
   void on_death(const std::shared_ptr<Watch>& watch);
-  void add_watch(const SpawnOrder& order);
+  [[nodiscard]] bool add_watch(const SpawnOrder& order);
+  static void deliver(std::vector<Delivery> deliveries);
 
   std::unique_ptr<Engine> engine_;
   mutable std::mutex mutex_;

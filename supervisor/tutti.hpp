@@ -130,7 +130,8 @@ class Ensemble {
   Result<void> predict(MatrixView x, Prediction& prediction, Duration deadline);
 
   /// Returns at once; `done` is called exactly once, from a thread of the ensemble's or of another caller. It
-  /// must be quick and must not throw. x may be reused as soon as this returns.
+  /// must be quick, must not throw and must not destroy the ensemble; in it, ask with predict_async(), since
+  /// predict() may be refused there (bad_usage). x may be reused as soon as this returns.
   /// Errors, returned at once and then `done` is not called: shape_mismatch, overloaded, stopped.
   Result<void> predict_async(MatrixView x, OnPrediction done);
 

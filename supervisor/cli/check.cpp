@@ -35,17 +35,17 @@ int check(const ConfigOptions& options, bool json) {
                        {"load_ms", std::chrono::duration<double, std::milli>(member.load).count()},
                        {"error", works ? std::string() : member.last_error}});
     if (works) {
-      fmt::print(stderr, "ok      {:<20} loaded in {}\n", member.name, format_time(member.load));
+      say("ok      {:<20} loaded in {}\n", member.name, format_time(member.load));
     } else {
-      fmt::print(stderr, "failed  {:<20} {}\n        member at {}\n", member.name, member.last_error, where);
+      say("failed  {:<20} {}\n        member at {}\n", member.name, member.last_error, where);
     }
   }
   if (json) fmt::print("{}\n", nlohmann::ordered_json{{"ok", failures == 0}, {"members", members}}.dump(2));
   if (failures > 0) {
-    fmt::print(stderr, "{} of {} members cannot start\n", failures, status.members.size());
+    say("{} of {} members cannot start\n", failures, status.members.size());
     return kUsage;
   }
-  fmt::print(stderr, "{}: {} models, all load\n", options.path, status.members.size());
+  say("{}: {} models, all load\n", options.path, status.members.size());
   return kOk;
 }
 

@@ -36,7 +36,7 @@ void complain(const Error& error) {
     const std::size_t place = line.find("error: ");
     if (place != std::string::npos) line.replace(place, 6, "\x1b[1;31merror:\x1b[0m");
   }
-  fmt::print(stderr, "{}\n", line);
+  say("{}\n", line);
 }
 
 std::string to_json(const Error& error) { return as_json(error).dump(); }
@@ -53,10 +53,10 @@ std::optional<EnsembleConfig> load_or_explain(const ConfigOptions& options, bool
     fmt::print("{}\n", nlohmann::ordered_json{{"ok", false}, {"problems", problems}}.dump(2));
   }
   for (const ConfigProblem& problem : config.error()) {
-    fmt::print(stderr, "{}", describe(problem, use_colour(STDERR_FILENO)));
+    say("{}", describe(problem, use_colour(STDERR_FILENO)));
   }
   const std::size_t count = config.error().size();
-  fmt::print(stderr, "{} problem{} in {}\n", count, count == 1 ? "" : "s", options.path);
+  say("{} problem{} in {}\n", count, count == 1 ? "" : "s", options.path);
   return std::nullopt;
 }
 

@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <exception>
 #include <functional>
@@ -14,6 +15,7 @@
 
 #include "shared/suggest.hpp"
 #include "supervisor/cli/commands.hpp"
+#include "supervisor/cli/terminal.hpp"
 
 namespace tutti::cli {
 namespace {
@@ -128,7 +130,12 @@ int parse_and_run(int argc, char** argv) {
     }
     run_options.drills.push_back(*drill);
   }
-  return action();
+  const int code = action();
+  // What was printed for programs must have arrived, or this run has failed.
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  complain(
+      system_error("writing to standard output", errno, "tutti", "is the disk full, or the reader gone?"));
+  return code == kOk ? kFailed : code;
 }
 
 }  // namespace
@@ -141,7 +148,7 @@ int main(int argc, char** argv) {
   try {
     return tutti::cli::parse_and_run(argc, argv);
   } catch (const std::exception& exception) {
-    fmt::print(stderr, "tutti: error: {}\n", exception.what());
+    tutti::cli::say("tutti: error: {}\n", exception.what());
     return tutti::cli::kFailed;
   }
 }

@@ -6,14 +6,16 @@
 #include <thread>
 #include <utility>
 
+#include "supervisor/cli/terminal.hpp"
+
 namespace tutti::cli {
 namespace {
 
 constexpr std::uint32_t kJobs = 3;  // one in the members' hands, one queued, one being read or written
 constexpr std::uint32_t kRowsAtStart = 64;
-constexpr std::uint32_t kAttemptsMax = 10;  // of one request below quorum
-constexpr auto kHealingMax = std::chrono::seconds(30);
-constexpr auto kHealingStep = std::chrono::milliseconds(5);
+constexpr Duration kHealingMax = std::chrono::seconds(30);
+constexpr Duration kHealingStep = std::chrono::milliseconds(5);
+constexpr Duration kHealingStepMax = std::chrono::milliseconds(250);
 
 }  // namespace
 
@@ -45,7 +47,8 @@ Result<void> Pipeline::feed(TableReader& table) {
     auto read = table.read(rows_, next.chunk);
     if (next.chunk.rows > 0) {
       next.first_row = rows_sent_;
-      next.attempts = 0;
+      next.healing_step = kHealingStep;
+      next.healing = {};
       rows_sent_ += next.chunk.rows;
       strike(next.first_row, next.chunk.rows);
       if (auto sent = submit(next); !sent) return sent;
@@ -62,12 +65,14 @@ Result<void> Pipeline::finish() {
   while (retired_ < submitted_) {
     if (auto retired = retire_oldest(); !retired) return retired;
   }
+  for (const Drill& drill : options_.drills) {
+    say("warning: the drill on '{}' never struck: its row was not reached\n", drill.member);
+  }
   return {};
 }
 
 Result<void> Pipeline::submit(Job& job) {
   job.done = false;
-  ++job.attempts;
   const MatrixView x{job.chunk.features.data(), job.chunk.rows, ensemble_.config().features};
   for (;;) {
     auto accepted = ensemble_.predict_async(x, [this, &job](Result<void> outcome, Prediction prediction) {
@@ -95,7 +100,7 @@ Result<void> Pipeline::retire_oldest() {
       done_.wait(lock, [&] { return oldest.done; });
     }
     if (oldest.outcome || oldest.outcome.error().code != Errc::too_few_votes) break;
-    if (oldest.attempts >= kAttemptsMax || interrupted() || !wait_for_quorum()) break;
+    if (!wait_to_heal(oldest)) break;
     if (auto sent = submit(oldest); !sent) return sent;
   }
   const bool answered = oldest.outcome.has_value();
@@ -150,12 +155,13 @@ void Pipeline::adapt(const Job& job) {
   if (slowest > deadline / 4) rows_ = std::max(rows_ / 2, 1U);
 }
 
-bool Pipeline::wait_for_quorum() {
-  const auto until = std::chrono::steady_clock::now() + kHealingMax;
-  while (ensemble_.status().readiness == Readiness::not_ready) {
-    if (interrupted() || std::chrono::steady_clock::now() >= until) return false;
-    std::this_thread::sleep_for(kHealingStep);
-  }
+// Waits a little longer each time, and no longer than kHealingMax over all attempts of a request: members
+// come back after a restart, or when a stall of the machine is over.
+bool Pipeline::wait_to_heal(Job& job) {
+  if (job.healing >= kHealingMax) return false;
+  std::this_thread::sleep_for(job.healing_step);
+  job.healing += job.healing_step;
+  job.healing_step = std::min<Duration>(job.healing_step * 2, kHealingStepMax);
   return true;
 }
 

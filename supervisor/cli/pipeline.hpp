@@ -51,8 +51,9 @@ class Pipeline {
   struct Job {
     TableChunk chunk;
     std::uint64_t first_row = 0;
-    std::uint32_t attempts = 0;
-    bool done = false;  // under mutex_
+    Duration healing{};       // waited so far for a quorum
+    Duration healing_step{};  // the next wait
+    bool done = false;        // under mutex_
     Result<void> outcome;
     Prediction prediction;
   };
@@ -62,7 +63,7 @@ class Pipeline {
   Result<void> write(const Job& job, bool answered);
   void strike(std::uint64_t first_row, std::uint32_t rows);
   void adapt(const Job& job);
-  bool wait_for_quorum();
+  static bool wait_to_heal(Job& job);
   [[nodiscard]] bool interrupted() const noexcept { return options_.interrupted->load() != 0; }
   [[nodiscard]] Job& job(std::uint64_t number) { return *jobs_[number % jobs_.size()]; }
 

@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kRangesShown = 10;
 
 std::string score_text(const Score& score) {
-  return score.rows() == 0 ? "-" : fmt::format("{:.4f}", score.value());
+  return score.rows() == 0 || !std::isfinite(score.value()) ? "-" : fmt::format("{:.4f}", score.value());
 }
 
 std::string latency_text(std::vector<double>& latencies, double q) {
@@ -53,29 +53,26 @@ std::string member_table(RunReport& report) {
 void print_ranges(const Statistics& statistics) {
   const auto& ranges = statistics.degraded();
   for (std::size_t i = 0; i < ranges.size() && i < kRangesShown; ++i) {
-    fmt::print(stderr, "  rows {} to {} were answered without {}\n", ranges[i].first, ranges[i].last,
-               ranges[i].missing);
+    say("  rows {} to {} were answered without {}\n", ranges[i].first, ranges[i].last, ranges[i].missing);
   }
-  if (ranges.size() > kRangesShown)
-    fmt::print(stderr, "  and {} more ranges\n", ranges.size() - kRangesShown);
+  if (ranges.size() > kRangesShown) say("  and {} more ranges\n", ranges.size() - kRangesShown);
 }
 
 void print_for_people(RunReport& report) {
   const Statistics& statistics = report.statistics;
+  if (statistics.rows() == 0 && report.error) return complain(*report.error);
   const double seconds = std::chrono::duration<double>(report.elapsed).count();
   const auto rate =
       static_cast<std::uint64_t>(seconds > 0 ? static_cast<double>(statistics.rows()) / seconds : 0);
-  fmt::print(stderr, "\n{}: {} rows in {}, {} rows/s, latencies per request\n\n{}\n", report.config.name,
-             format_count(statistics.rows()), format_time(report.elapsed), format_count(rate),
-             member_table(report));
-  fmt::print(stderr, "  mean disagreement {:.4f}\n", statistics.mean_disagreement());
+  say("\n{}: {} rows in {}, {} rows/s, latencies per request\n\n{}\n", report.config.name,
+      format_count(statistics.rows()), format_time(report.elapsed), format_count(rate), member_table(report));
+  say("  mean disagreement {:.4f}\n", statistics.mean_disagreement());
   const std::uint64_t answered = statistics.rows() - statistics.rows_unanswered();
-  fmt::print(stderr, "  rows answered {} of {}; with every member {}, without some member {}\n",
-             format_count(answered), format_count(statistics.rows()),
-             format_count(statistics.rows() - statistics.rows_degraded()),
-             format_count(statistics.rows_degraded() - statistics.rows_unanswered()));
+  say("  rows answered {} of {}; with every member {}, without some member {}\n", format_count(answered),
+      format_count(statistics.rows()), format_count(statistics.rows() - statistics.rows_degraded()),
+      format_count(statistics.rows_degraded() - statistics.rows_unanswered()));
   print_ranges(statistics);
-  if (report.interrupted) fmt::print(stderr, "interrupted: what was in flight is complete\n");
+  if (report.interrupted) say("interrupted: what was in flight is complete\n");
   if (report.error) complain(*report.error);
 }
 

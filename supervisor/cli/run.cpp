@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 
 #include "shared/suggest.hpp"
@@ -21,20 +23,29 @@ namespace tutti::cli {
 namespace {
 
 std::atomic<int> g_interrupted{0};  // a signal handler can reach nothing else
-static_assert(std::atomic<int>::is_always_lock_free);
+std::atomic<bool> g_reads_standard_input{false};
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 
 // The first signal ends the input: what is in flight is finished. The second ends the program (SA_RESETHAND).
 extern "C" void on_interrupt(int number) {
   g_interrupted.store(number);
+  if (!g_reads_standard_input.load()) return;
+  const int error_number = errno;
   const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (null >= 0) ::dup2(null, STDIN_FILENO);
+  errno = error_number;
 }
 
 void handle_signals() {
   struct sigaction action{};
   action.sa_handler = on_interrupt;
   action.sa_flags = SA_RESETHAND;
-  for (const int number : {SIGINT, SIGTERM, SIGHUP}) ::sigaction(number, &action, nullptr);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction inherited{};
+    ::sigaction(number, nullptr, &inherited);
+    // nohup and a shell's background jobs ignore some of them, and mean it.
+    if (inherited.sa_handler != SIG_IGN) ::sigaction(number, &action, nullptr);
+  }
 }
 
 Result<std::unique_ptr<TableReader>> open_input(const RunOptions& options, const EnsembleConfig& config) {
@@ -117,15 +128,21 @@ int run(const RunOptions& options) {
   const auto config = load_or_explain(options.config, options.json);
   if (!config) return kUsage;
   if (auto checked = check_drills(options, *config); !checked) return fail(checked.error());
-  // The input is opened once before anything is started, so that its problems cost no launch.
-  if (options.input != "-") {
+  // The input is opened once before anything is started, so that its problems cost no launch. A pipe can be
+  // read only once.
+  std::error_code unknown;
+  const bool is_pipe = options.input == "-" || (std::filesystem::exists(options.input, unknown) &&
+                                                !std::filesystem::is_regular_file(options.input, unknown));
+  if (!is_pipe) {
     if (auto probe = open_input(options, *config); !probe) return fail(probe.error());
   }
-  auto sink = open_output(options, *config);
-  if (!sink) return fail(sink.error());
-  handle_signals();
+  g_reads_standard_input.store(options.input == "-");
+  // Until all have started a signal simply ends us, and the kernel ends the workers.
   auto ensemble = Ensemble::launch(*config);
   if (!ensemble) return fail(ensemble.error());
+  handle_signals();
+  auto sink = open_output(options, *config);
+  if (!sink) return fail(sink.error());
 
   Run run{std::move(*ensemble), Statistics(*config, !options.target.empty()), std::move(*sink)};
   ProgressBar bar(config->name);

@@ -10,12 +10,20 @@
 
 namespace tutti::cli {
 
+namespace {
+bool dumb_terminal() {
+  const char* terminal = std::getenv("TERM");
+  return terminal != nullptr && std::string_view(terminal) == "dumb";
+}
+}  // namespace
+
 bool use_colour(int descriptor) {
   const char* no_colour = std::getenv("NO_COLOR");
-  const char* terminal = std::getenv("TERM");
   if (no_colour != nullptr && *no_colour != '\0') return false;
-  return ::isatty(descriptor) == 1 && (terminal == nullptr || std::string_view(terminal) != "dumb");
+  return ::isatty(descriptor) == 1 && !dumb_terminal();
 }
+
+void say_text(std::string_view text) noexcept { std::fwrite(text.data(), 1, text.size(), stderr); }
 
 std::string format_table(const std::vector<std::vector<std::string>>& rows) {
   std::vector<std::size_t> widths;
@@ -61,7 +69,7 @@ std::string format_count(std::uint64_t count) {
 
 ProgressBar::ProgressBar(std::string label)
     : label_(std::move(label)),
-      active_(::isatty(STDERR_FILENO) == 1),
+      active_(::isatty(STDERR_FILENO) == 1 && !dumb_terminal()),
       begun_(std::chrono::steady_clock::now()),
       next_(begun_) {}
 

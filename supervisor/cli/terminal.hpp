@@ -1,17 +1,28 @@
 // What people see on standard error: colours where they are wanted, tables, and a progress bar on a terminal.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace tutti::cli {
 
 /// Colours are used on a terminal, unless NO_COLOR is set (https://no-color.org) or TERM is "dumb".
 bool use_colour(int descriptor);
+
+/// Text for people, to standard error. What cannot be written there is lost: nobody could be told.
+void say_text(std::string_view text) noexcept;
+
+template <class... Arguments>
+void say(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+  say_text(fmt::format(format, std::forward<Arguments>(arguments)...));
+}
 
 /// Rows of equal length, the first one the header; the first column to the left, the others to the right.
 std::string format_table(const std::vector<std::vector<std::string>>& rows);

@@ -85,8 +85,12 @@ std::optional<std::uint32_t> Core::choose(std::uint32_t member, Time now, std::u
   return std::nullopt;
 }
 
+// Deadlines of a queue need not be in order: a caller may bring one of its own.
 bool Core::overdue(const Isolate& isolate, Time now) const {
-  return isolate.count > 0 && now >= isolate.queue[isolate.head].deadline;
+  for (std::uint32_t i = 0; i < isolate.count; ++i) {
+    if (now >= isolate.queue[(isolate.head + i) % slots()].deadline) return true;
+  }
+  return false;
 }
 
 // A member that is ready but overdue is late; one that just died says what of; else it is not ready.
@@ -226,8 +230,13 @@ void Core::free_if_done(std::uint32_t slot) {
 // go.
 void Core::relieve_pressure() {
   for (std::uint32_t index = 0; index < isolates(); ++index) {
-    const auto owed = expected(index);
-    if (owed && slots_[owed->slot].state == Pending::State::held) condemn(index, {.state = VoteState::hung});
+    const Isolate& isolate = isolates_[index];
+    for (std::uint32_t i = 0; i < isolate.count; ++i) {
+      const Outstanding& owed = isolate.queue[(isolate.head + i) % slots()];
+      if (slots_[owed.slot].state != Pending::State::held) continue;
+      condemn(index, {.state = VoteState::hung});
+      break;
+    }
   }
 }
 

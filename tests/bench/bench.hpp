@@ -19,6 +19,7 @@ struct Options {
   bool quick = false;
   std::string scratch;     // a directory that is removed at the end
   std::vector<int> cores;  // that this process may use
+  double until_ns = 0;     // now_ns() from which on nothing more is begun
   /// Repeats of an interleaved measurement.
   [[nodiscard]] int repeats() const noexcept { return quick ? 5 : 15; }
 };

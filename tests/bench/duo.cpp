@@ -23,7 +23,7 @@ constexpr std::uint32_t kBatchesMax = 64;
 constexpr double kBatchNs = 100e3;
 constexpr double kSampleNs = 5e6;
 constexpr std::uint64_t kRoundsMax = 1000;
-constexpr auto kPatience = std::chrono::seconds(20);
+constexpr auto kPatience = std::chrono::seconds(8);
 
 constexpr std::uint32_t kLastTurn = UINT32_MAX;
 
@@ -173,7 +173,7 @@ Result<void> Duo::wait_until(bool client, std::uint32_t count) {
       }
     }
     if (std::chrono::steady_clock::now() > until) {
-      return std::unexpected(Error{Errc::system, "no answer within 20 s", "", ""});
+      return std::unexpected(Error{Errc::system, "no answer within 8 s; the machine is too busy", "", ""});
     }
     futex_wait(word.value, seen, std::chrono::milliseconds(100));
   }
@@ -206,6 +206,9 @@ Result<Compared> compare(Duo& subject, Duo& base, const Options& options) {
   constexpr int kRepeatsMin = 3;
   const double until = now_ns() + (options.quick ? 0.6e9 : 2.5e9);
   Compared compared;
+  if (now_ns() > options.until_ns) {
+    return std::unexpected(Error{Errc::system, "no time left; the machine is too busy", "", ""});
+  }
   auto before = base.sample();
   if (!before) return std::unexpected(before.error());
   for (int repeat = 0; repeat < options.repeats() && (repeat < kRepeatsMin || now_ns() < until); ++repeat) {

@@ -93,6 +93,7 @@ int main(int count, char** words) {
     return 0;
   }
   options.cores = usable_cores();
+  options.until_ns = now_ns() + (options.quick ? 30e9 : 150e9);
   std::string scratch = (std::filesystem::temp_directory_path() / "tutti_bench.XXXXXX").string();
   if (::mkdtemp(scratch.data()) == nullptr) {
     fmt::print(stderr, "{}: cannot be made\n", scratch);
@@ -115,7 +116,7 @@ int main(int count, char** words) {
     std::fflush(nullptr);
     ::_exit(code);
   }
-  const int code = measuring < 0 ? 1 : guard(measuring, signals, options.quick ? 90 : 240);
+  const int code = measuring < 0 ? 1 : guard(measuring, signals, options.quick ? 60 : 210);
   std::error_code ignored;
   std::filesystem::remove_all(scratch, ignored);
   return code;

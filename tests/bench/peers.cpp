@@ -186,7 +186,7 @@ Result<Samples> process_pool(const Options& options, Placement placement, std::u
        std::to_string(placement.server), options.quick ? "0.5" : "1.5"},
       output);
   if (!python) return std::unexpected(python.error());
-  if (!python->wait(std::chrono::seconds(20)) || python->exit_code() != 0) {
+  if (!python->wait(std::chrono::seconds(10)) || python->exit_code() != 0) {
     return std::unexpected(Error{Errc::system, "/usr/bin/python3 is missing or failed", "", ""});
   }
   Samples samples;

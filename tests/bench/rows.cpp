@@ -9,6 +9,7 @@
 // time of both sides is shown beside it.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdint>
@@ -119,13 +120,12 @@ Result<RunFacts> run_once(const Options& options, const std::string& input) {
                               output);
   if (!tutti) return std::unexpected(tutti.error());
   std::map<pid_t, double> workers;
-  const double until = now_ns() + 40e9;
+  const double until = std::max(options.until_ns, now_ns() + 10e9);
   while (!tutti->wait(std::chrono::milliseconds(50))) {
     for (const pid_t worker : children_of(tutti->pid())) {
       workers[worker] = std::max(workers[worker], facts_of(worker).cpu_ns);
     }
-    if (now_ns() > until)
-      return std::unexpected(Error{Errc::system, "tutti run took more than 40 s", "", ""});
+    if (now_ns() > until) return std::unexpected(Error{Errc::system, "no time left for this run", "", ""});
   }
   if (tutti->exit_code() != 0) {
     return std::unexpected(
@@ -156,7 +156,7 @@ void measure_runs(Report& report, const Options& options, const std::string& kin
   Figure busy{.name = "  CPU time of all over wall x cores", .unit = "", .note = {}};
   Samples wall;
   Samples compute;
-  const double until = now_ns() + 20e9;
+  const double until = std::min(options.until_ns, now_ns() + 20e9);
   for (int repeat = 0; repeat < 3 && (repeat == 0 || now_ns() < until); ++repeat) {
     const auto facts = run_once(options, input);
     if (!facts) return report.skip(kind, describe(facts.error()));

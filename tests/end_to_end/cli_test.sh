@@ -87,6 +87,8 @@ expect 0 "json summary" "$tutti" run "$config" -i "$rows" --target target --json
 has out '"rows_unanswered": 0' "json summary"
 expect 2 "two things on standard output" "$tutti" run "$config" -i "$rows" --json --output -
 expect 2 "unknown output format" "$tutti" run "$config" -i "$rows" --output "$work/answers.xyz"
+timeout 60 "$tutti" run "$config" -i <(cat "$rows") --output - >"$work/substituted" 2>"$work/err" || fail "run from a process substitution"
+same "$(wc -l <"$work/substituted")" "$((count + 1))" "answers from a process substitution"
 timeout 60 "$tutti" run "$config" -i - --output - <"$rows" >"$work/piped" 2>"$work/err" || fail "run from standard input"
 same "$(tail -n 3 "$work/piped")" "$(tail -n 3 "$work/answers.csv")" "answers from standard input"
 
@@ -131,10 +133,52 @@ timeout 60 "$tutti" run "$config" -i "$rows" --output "$work/closed.csv" <&- >&-
 same "$code" 0 "exit code with standard descriptors closed"
 same "$(wc -l <"$work/closed.csv")" "$((count + 1))" "answers with standard descriptors closed"
 
+# ---- a stall of the whole machine, longer than the deadline: votes are late, rows are not lost ----
+env --default-signal=INT "$tutti" run "$config" -i "$rows" --target target --repeat 1000000 --json \
+  --set answer.grace=20s >"$work/out" 2>"$work/err" &
+pid=$!
+for _ in $(seq 100); do (($(workers_of $pid) == 3)) && break; sleep 0.05; done
+sleep 0.3
+# shellcheck disable=SC2046  # three pids
+kill -STOP $(pgrep -P $pid)
+sleep 0.4
+# shellcheck disable=SC2046
+kill -CONT $(pgrep -P $pid)
+sleep 0.3
+kill -INT $pid
+code=0
+wait $pid || code=$?
+same "$code" 130 "exit code of a stalled and interrupted run"
+has err "late" "a stall makes votes late"
+has out '"rows_unanswered": 0' "a stall loses no row"
+
+# ---- a standard error that nobody reads holds nothing up ----
+mkfifo "$work/unread"
+exec 8<>"$work/unread"
+head -c 200000 /dev/zero | timeout 1 dd of="$work/unread" bs=4096 status=none 2>/dev/null
+code=0
+timeout 20 "$tutti" run "$config" -i "$rows" --repeat 500 --kill boosted@30% --output "$work/unread.csv" 2>&8 &
+pid=$!
+for _ in $(seq 100); do [[ "$(cat "$work/unread.csv" 2>/dev/null | wc -l)" == "$((count * 500 + 1))" ]] && break; sleep 0.1; done
+same "$(wc -l <"$work/unread.csv")" "$((count * 500 + 1))" "answers while nobody reads standard error"
+cat <&8 >/dev/null &
+reader=$!
+wait $pid
+kill $reader 2>/dev/null
+exec 8>&-
+
+# ---- what programs wait for did not arrive ----
+code=0
+"$tutti" version --json >/dev/full 2>/dev/null || code=$?
+same "$code" 1 "exit code when standard output is full"
+code=0
+"$tutti" run "$work/none.toml" -i "$rows" 2>/dev/full || code=$?
+same "$code" 2 "exit code when standard error is full"
+
 # ---- Ctrl-C: what is in flight is finished and written, nobody is left ----
 # The input is a pipe that never ends, so that the run can only end by the signal.
 mkfifo "$work/endless"
-"$tutti" run "$config" -i - --output "$work/interrupted.csv" <"$work/endless" 2>"$work/err" &
+env --default-signal=INT "$tutti" run "$config" -i - --output "$work/interrupted.csv" <"$work/endless" 2>"$work/err" &
 pid=$!
 exec 9>"$work/endless"
 cat "$rows" >&9

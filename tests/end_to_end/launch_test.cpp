@@ -152,6 +152,63 @@ TEST_CASE("launch: a stacking model that cannot start is named, and the ensemble
   CHECK(ensemble.error().what.find("stacking: ") != std::string::npos);
 }
 
+TEST_CASE(
+    "launch: callbacks that keep asking do not nest, and predict() is refused where it would wait for itself",
+    "[launch]") {
+  EnsembleConfig config = hostile_config(1);
+  config.answer.deadline = 20s;
+  Ensemble ensemble = launch(config);
+  static const std::vector<float> x{0, 0};
+  static thread_local int depth = 0;
+  struct Chain {
+    Ensemble& ensemble;
+    std::atomic<int> left{3000};
+    std::atomic<int> deepest{0};
+    std::atomic<int> predicted{0};
+    std::promise<void> done;
+    void next() {
+      const auto accepted =
+          ensemble.predict_async({x.data(), 1, 2}, [this](const Result<void>&, const Prediction&) {
+            deepest = std::max(deepest.load(), ++depth);
+            if (left % 1000 == 0 && ensemble.predict({x.data(), 1, 2}).has_value()) ++predicted;
+            if (--left == 0) {
+              done.set_value();
+            } else {
+              next();
+            }
+            --depth;
+          });
+      if (!accepted) done.set_value();
+    }
+  } chain{ensemble};
+  chain.next();
+  REQUIRE(chain.done.get_future().wait_for(60s) == std::future_status::ready);
+  CHECK(chain.left == 0);
+  CHECK(chain.deepest == 1);
+}
+
+TEST_CASE("launch: an ensemble can be replaced by another one, with and without a stacking model",
+          "[launch]") {
+  EnsembleConfig stacked = hostile_config(1);
+  stacked.combine = {.rule = CombineRule::stacking, .model = kBin + "/test_plugins/steady.so"};
+  const std::vector<float> x{0, 0};
+  Ensemble ensemble = launch(stacked);
+  REQUIRE(ensemble.predict_async({x.data(), 1, 2}, [](const Result<void>&, const Prediction&) {}));
+  ensemble = launch(hostile_config(1));
+  REQUIRE(ensemble.predict({x.data(), 1, 2}));
+  ensemble = launch(stacked);
+  REQUIRE(ensemble.predict({x.data(), 1, 2}));
+  CHECK(Footprint::now().children == 2);
+}
+
+TEST_CASE("launch: a deadline beyond every clock is the longest one, not one in the past", "[launch]") {
+  Ensemble ensemble = launch(hostile_config(1));
+  const std::vector<float> x{0, 0};
+  Prediction prediction;
+  REQUIRE(ensemble.predict({x.data(), 1, 2}, prediction, Duration::max()));
+  CHECK(prediction.voted == 1);
+}
+
 TEST_CASE("launch: rows of the wrong shape are refused with the right one", "[launch]") {
   Ensemble ensemble = launch(hostile_config(1));
   const std::vector<float> x(64);

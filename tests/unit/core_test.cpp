@@ -260,6 +260,25 @@ TEST_CASE("core: when overdue isolates hold every slot they are killed at once",
   world.submit();
 }
 
+TEST_CASE("core: behind a request with a long deadline an overdue one still counts as overdue", "[core]") {
+  // A hung isolate holds a long request at its head; short ones pile up behind it. The others must not run
+  // out of slots because of that.
+  World world(config_of(2));
+  REQUIRE(world.core.submit(world.now, world.now + 1h, 4));
+  world.collect();
+  world.answer(0);
+  for (int i = 0; i < 20; ++i) {
+    world.submit();
+    world.answer(0);
+    world.tick(60ms);
+  }
+  CHECK(world.finished.size() == 20);
+  CHECK(world.core.outstanding(1) == 2);  // the long one, and the first short one that found it hung
+  for (std::size_t i = 1; i < world.finished.size(); ++i) {
+    CHECK(world.finished[i].votes[1].fate.state == VoteState::late);
+  }
+}
+
 TEST_CASE("core: below quorum there is no answer, unless the last resort voted", "[core]") {
   EnsembleConfig config = config_of(3);
   SECTION("majority") {
