@@ -237,13 +237,15 @@ bool Engine::prepare_sleep() {
     if (core_.outstanding(isolate) > 0 && links_[isolate]) links_[isolate]->raise_flag();
   }
   wake_fence();
+  return !has_news();
+}
+
+bool Engine::has_news() const {
   for (std::uint32_t isolate = 0; isolate < links_.size(); ++isolate) {
-    if (core_.outstanding(isolate) > 0 && links_[isolate] && !notes_[isolate].lied &&
-        links_[isolate]->has_news()) {
-      return false;
-    }
+    const bool owes = core_.outstanding(isolate) > 0 && links_[isolate] && !notes_[isolate].lied;
+    if (owes && links_[isolate]->has_news()) return true;
   }
-  return true;
+  return false;
 }
 
 Time Engine::wake_at() const { return core_.wake_at(); }

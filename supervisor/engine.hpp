@@ -61,6 +61,8 @@ class Engine {
   /// Takes every answer that is there, and carries out what follows. True if there was any.
   bool collect(Time now);
   void tick(Time now);
+  /// True if collect() would find something.
+  [[nodiscard]] bool has_news() const;
   /// Before sleeping: raises the flags of all isolates that owe an answer. False if there is news after all.
   bool prepare_sleep();
   [[nodiscard]] Time wake_at() const;

@@ -40,12 +40,13 @@ Duration bounded(Duration deadline) {
 /// What the runner's thread watches of one incarnation of an isolate.
 struct Runner::Watch {
   Watch(asio::io_context& io, const SpawnOrder& spawned, std::string isolate_name)
-      : order(spawned), name(std::move(isolate_name)), death(io), output(io), pause(io) {}
+      : order(spawned), name(std::move(isolate_name)), death(io), output(io), pause(io), again(io) {}
   SpawnOrder order;
   std::string name;
   asio::posix::stream_descriptor death;   // a pidfd
   asio::posix::stream_descriptor output;  // its standard output and error
-  asio::steady_timer pause;
+  asio::steady_timer pause;               // of a flood
+  asio::steady_timer again;               // for a death that cannot be reaped yet
   std::array<char, 16'384> buffer{};
   LineStrainer strainer;
 };
@@ -155,7 +156,9 @@ void Runner::look(Lock& lock, const Waiter& waiter) {
   Time now = until - engine_->spin();
   while (waiter.done.load(std::memory_order_acquire) == 0 && now < until) {
     for (int look = 0; look < kLooksPerClock; ++look) {
-      if (engine_->collect(now) && waiter.done.load(std::memory_order_acquire) != 0) return;
+      if (engine_->has_news() && engine_->collect(monotonic_now()) &&
+          waiter.done.load(std::memory_order_acquire) != 0)
+        return;
       wait_step(engine_->yields());
     }
     now = monotonic_now();
@@ -289,8 +292,13 @@ void Runner::on_death(const std::shared_ptr<Watch>& watch) {
     // The dead worker's descriptor could keep the description, and so the registration, alive.
     ::epoll_ctl(bells_.native_handle(), EPOLL_CTL_DEL, link->bell(), nullptr);
   }
-  if (!engine_->reap(order.isolate, order.generation, monotonic_now())) {
-    engine_->log().error("{}: its death was announced, but it is not dead", watch->name);
+  const bool reaped = engine_->reap(order.isolate, order.generation, monotonic_now());
+  if (!reaped && engine_->link(order.isolate) != nullptr) {
+    // Dead, but held by a tracer (a debugger, LeakSanitizer): its end can be had when that lets go.
+    watch->again.expires_after(kSafetyTick);
+    watch->again.async_wait([this, watch](const boost::system::error_code& stopped) {
+      if (!stopped) on_death(watch);
+    });
   }
   changed_.notify_all();
   leave(std::move(lock));
