@@ -50,6 +50,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                    .as_file = (data[0] & 128) != 0};
   const Way whole{.buffer = 4096, .line_bytes_max = pieces.line_bytes_max};
   const std::string bytes(reinterpret_cast<const char*>(data) + kSettings, size - kSettings);
+  // The content decides the format: these bytes are an array, and fuzz_npy's.
+  if (bytes.starts_with("\x93NUMPY")) return 0;
 
   const Table expected = read_table(bytes, request, whole);
   require(same(read_table(bytes, request, pieces), expected));
