@@ -167,6 +167,10 @@ void Engine::carry_out() {
       case Action::Kind::spawn:
         spawns_.push_back({.isolate = action.isolate, .generation = core_.life(action.isolate).generation()});
         break;
+      case Action::Kind::start_template:
+      case Action::Kind::kill_template:
+        assert(!"the core was made without templates");
+        break;
     }
   }
   wake_asked();
@@ -383,7 +387,7 @@ void Engine::take_hello(std::uint32_t isolate, Time now) {
   if (!*hello || (*hello)->error) {
     notes.last_error = describe(*hello ? *(*hello)->error : hello->error());
     log_->error("{}: cannot start: {}", notes.name, notes.last_error);
-    core_.condemn(isolate, {.state = *hello ? VoteState::not_ready : VoteState::protocol_violation});
+    core_.condemn(isolate, {.state = *hello ? VoteState::start_failed : VoteState::protocol_violation});
     carry_out();
     return;
   }
@@ -401,12 +405,13 @@ bool Engine::reap(std::uint32_t isolate, std::uint16_t generation, Time now) {
   // It may have loaded and failed, or answered, just before it died. A finished answer counts.
   if (std::holds_alternative<Starting>(core_.life(isolate).state())) take_hello(isolate, now);
   drain(isolate, now);
-  const bool was_starting = !core_.life(isolate).ready();
+  const auto* dying = std::get_if<Dying>(&core_.life(isolate).state());
+  const bool told_why = dying != nullptr && dying->cause.state == VoteState::start_failed;
   core_.gone(isolate, *seen, now);
   links_[isolate].reset();
   const std::string cause = describe(core_.last_cause(isolate));
   IsolateNotes& notes = notes_[isolate];
-  if (!(was_starting && core_.last_cause(isolate).state == VoteState::not_ready)) notes.last_error = cause;
+  if (!told_why) notes.last_error = cause;
   if (core_.last_cause(isolate).state != VoteState::exited || seen->state != VoteState::crashed) {
     log_->warn("{}: {}", notes.name, cause);
   }
@@ -446,7 +451,7 @@ bool Engine::any_process() const {
 
 bool Engine::all_tried() const {
   for (std::uint32_t isolate = 0; isolate < core_.isolates(); ++isolate) {
-    if (!core_.life(isolate).tried()) return false;
+    if (!core_.tried(isolate)) return false;
   }
   return true;
 }

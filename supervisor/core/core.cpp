@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint32_t kNobody = UINT32_MAX;
 }
 
-Core::Core(const EnsembleConfig& config, std::uint64_t seed)
+Core::Core(const EnsembleConfig& config, std::uint64_t seed, bool templates)
     : random_(seed),
       grace_(config.answer.grace),
       in_flight_max_(config.limits.in_flight),
@@ -22,7 +22,10 @@ Core::Core(const EnsembleConfig& config, std::uint64_t seed)
   for (const MemberConfig& member : config.members) {
     const auto index = static_cast<std::uint32_t>(members_.size());
     if (member.name == config.answer.last_resort) last_resort_ = index;
-    members_.push_back({.first = isolates(), .instances = member.instances});
+    members_.push_back({.first = isolates(),
+                        .instances = member.instances,
+                        .template_life = IsolateLife(config.restart),
+                        .templated = templates});
     for (std::uint32_t i = 0; i < member.instances; ++i) {
       isolates_.push_back({.life = IsolateLife(config.restart), .member = index, .queue = {}});
       isolates_.back().queue.resize(slot_count);
@@ -33,9 +36,9 @@ Core::Core(const EnsembleConfig& config, std::uint64_t seed)
     slots_[slot - 1].votes.resize(members_.size());
     free_.push_back(slot - 1);  // the lowest slot is used first: its lines are warm
   }
-  // Between two drains each request causes at most a publish a member and a finish, each isolate a kill or
-  // spawn.
-  actions_.reserve(slot_count * (members_.size() + 1) + 2 * isolates_.size());
+  // Between two drains each request causes at most a publish a member and a finish, each isolate and each
+  // template a kill or spawn.
+  actions_.reserve(slot_count * (members_.size() + 1) + 2 * (isolates_.size() + members_.size()));
   taken_.reserve(actions_.capacity());
 }
 
@@ -97,10 +100,13 @@ bool Core::overdue(const Isolate& isolate, Time now) const {
 VoteFate Core::why_not_asked(std::uint32_t member, Time now) const {
   const Member& group = members_[member];
   VoteFate fate{.state = VoteState::not_ready};
+  if (group.templated && !group.template_life.ready()) fate = group.template_cause;
   for (std::uint32_t isolate = group.first; isolate < group.first + group.instances; ++isolate) {
     const IsolateLife& life = isolates_[isolate].life;
     if (life.ready() && overdue(isolates_[isolate], now)) return {.state = VoteState::late};
-    if (!life.ready()) fate = isolates_[isolate].last_cause;
+    if (!life.ready() && isolates_[isolate].last_cause.state != VoteState::not_ready) {
+      fate = isolates_[isolate].last_cause;
+    }
     if (const auto* dying = std::get_if<Dying>(&life.state())) fate = dying->cause;
   }
   return fate;
@@ -171,8 +177,65 @@ void Core::gone(std::uint32_t isolate, VoteFate seen, Time now) {
 }
 
 void Core::spawn_failed(std::uint32_t isolate, Time now) {
-  isolates_[isolate].life.spawn_failed(now, random_);
-  isolates_[isolate].last_cause = {.state = VoteState::not_ready};
+  Isolate& missing = isolates_[isolate];
+  if (!may_start(missing)) {
+    missing.life.spawn_postponed(now);
+    return;
+  }
+  missing.life.spawn_failed(now, random_);
+  missing.last_cause = {.state = VoteState::start_failed};
+}
+
+// ---- templates ----
+
+void Core::template_ready(std::uint32_t member, bool forks, Time now) {
+  Member& group = members_[member];
+  group.template_life.hello(now);
+  if (forks || !group.template_life.ready()) return;
+  group.templated = false;
+  condemn_template(member, {.state = VoteState::exited});
+}
+
+void Core::template_gone(std::uint32_t member, VoteFate seen, Time now) {
+  Member& group = members_[member];
+  group.template_cause = group.template_life.gone(seen, now, random_);
+  group.template_failed = true;
+}
+
+void Core::template_failed(std::uint32_t member, Time now) {
+  Member& group = members_[member];
+  group.template_life.spawn_failed(now, random_);
+  group.template_cause = {.state = VoteState::start_failed};
+  group.template_failed = true;
+}
+
+void Core::condemn_template(std::uint32_t member, VoteFate cause) {
+  wish_template(members_[member].template_life.condemn(cause), member);
+}
+
+bool Core::tried(std::uint32_t isolate) const {
+  const Isolate& asked = isolates_[isolate];
+  const Member& group = members_[asked.member];
+  return asked.life.tried() || (group.templated && group.template_failed);
+}
+
+bool Core::may_start(const Isolate& isolate) const {
+  const Member& group = members_[isolate.member];
+  return !closed_ && (!group.templated || group.template_life.ready());
+}
+
+// One that is not needed any more is only seen off.
+void Core::tick_template(std::uint32_t member, Time now) {
+  Member& group = members_[member];
+  const bool waiting = !group.template_life.has_process();
+  if (waiting && (closed_ || !group.templated)) return;
+  wish_template(group.template_life.tick(now), member);
+}
+
+void Core::wish_template(IsolateWish wish, std::uint32_t member) {
+  if (wish == IsolateWish::spawn)
+    actions_.push_back({.kind = Action::Kind::start_template, .member = member});
+  if (wish == IsolateWish::kill) actions_.push_back({.kind = Action::Kind::kill_template, .member = member});
 }
 
 void Core::tick(Time now) {
@@ -185,13 +248,13 @@ void Core::tick(Time now) {
       }
     }
   }
+  for (std::uint32_t member = 0; member < members(); ++member) tick_template(member, now);
   for (std::uint32_t index = 0; index < isolates(); ++index) {
     Isolate& isolate = isolates_[index];
     if (isolate.count > 0 && now >= isolate.queue[isolate.head].deadline + grace_) {
       condemn(index, {.state = VoteState::hung});
     }
-    const bool waiting = std::holds_alternative<Waiting>(isolate.life.state());
-    if (!(closed_ && waiting)) wish(isolate.life.tick(now), index);
+    if (isolate.life.has_process() || may_start(isolate)) wish(isolate.life.tick(now), index);
   }
 }
 
@@ -242,10 +305,19 @@ void Core::relieve_pressure() {
 
 void Core::kill_all() {
   for (std::uint32_t index = 0; index < isolates(); ++index) condemn(index, {.state = VoteState::exited});
+  for (std::uint32_t member = 0; member < members(); ++member) {
+    condemn_template(member, {.state = VoteState::exited});
+  }
 }
 
 void Core::wish(IsolateWish wish, std::uint32_t isolate) {
-  if (wish == IsolateWish::spawn) actions_.push_back({.kind = Action::Kind::spawn, .isolate = isolate});
+  if (wish == IsolateWish::spawn) {
+    const std::uint32_t member = isolates_[isolate].member;
+    actions_.push_back({.kind = Action::Kind::spawn,
+                        .isolate = isolate,
+                        .member = member,
+                        .whole = !members_[member].templated});
+  }
   if (wish == IsolateWish::kill) actions_.push_back({.kind = Action::Kind::kill, .isolate = isolate});
 }
 
@@ -274,9 +346,14 @@ Time Core::wake_at() const {
     if (request.state == Pending::State::waiting) wake = std::min(wake, request.deadline);
   }
   for (const Isolate& isolate : isolates_) {
-    if (isolate.count > 0) wake = std::min(wake, isolate.queue[isolate.head].deadline + grace_);
-    const bool waiting = std::holds_alternative<Waiting>(isolate.life.state());
-    if (!(closed_ && waiting)) wake = std::min(wake, isolate.life.wake_at());
+    // A verdict that was spoken already is nothing to wake for.
+    const bool judged = std::holds_alternative<Dying>(isolate.life.state());
+    if (isolate.count > 0 && !judged) wake = std::min(wake, isolate.queue[isolate.head].deadline + grace_);
+    if (isolate.life.has_process() || may_start(isolate)) wake = std::min(wake, isolate.life.wake_at());
+  }
+  for (const Member& member : members_) {
+    const bool wanted = member.template_life.has_process() || (member.templated && !closed_);
+    if (wanted) wake = std::min(wake, member.template_life.wake_at());
   }
   return wake;
 }

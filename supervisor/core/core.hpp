@@ -29,15 +29,20 @@ namespace tutti {
 
 struct Action {
   enum class Kind : std::uint8_t {
-    spawn,    // start a worker for `isolate` (its generation is life(isolate).generation())
+    spawn,    // start a worker for `isolate` (its generation is life(isolate).generation()): a fork of its
+              // member's template, or, if `whole`, a process that loads the model itself
     kill,     // SIGKILL the worker of `isolate`
     publish,  // put the request of `slot` into the ring of `isolate`, with `id`
     finish,   // combine and deliver the answer of `slot`, then call release(slot)
+    start_template,  // start the template of `member` (its generation is template_life(member).generation())
+    kill_template,   // SIGKILL the template of `member`
   };
   Kind kind = Kind::spawn;
   std::uint32_t isolate = 0;
   std::uint32_t slot = 0;
   std::uint64_t id = 0;
+  std::uint32_t member = 0;
+  bool whole = true;
 };
 
 /// One member's vote on one request.
@@ -71,7 +76,8 @@ struct Expected {
 
 class Core {
  public:
-  Core(const EnsembleConfig& config, std::uint64_t seed);
+  /// With `templates` every member gets a template first, and its isolates are forked from it.
+  Core(const EnsembleConfig& config, std::uint64_t seed, bool templates = false);
 
   // ---- events ----
   /// Accepts a request and asks every member. Returns its slot; the engine writes the rows there before it
@@ -84,7 +90,17 @@ class Core {
   void condemn(std::uint32_t isolate, VoteFate cause);
   /// The worker is dead and its ring drained. Settles what it still owed.
   void gone(std::uint32_t isolate, VoteFate seen, Time now);
+  /// There is no process for the isolate: it could not be started, or its template died over it (then
+  /// template_gone() comes first, and the isolate is not blamed).
   void spawn_failed(std::uint32_t isolate, Time now);
+  /// The member's model is loaded. Without `forks` (the model has threads, or its plug-in says so) the
+  /// template is ended and every isolate of the member is started whole from now on.
+  void template_ready(std::uint32_t member, bool forks, Time now);
+  /// The template is dead: it is rebuilt, while the isolates that run go on.
+  void template_gone(std::uint32_t member, VoteFate seen, Time now);
+  /// The template could not be started: there is no process.
+  void template_failed(std::uint32_t member, Time now);
+  void condemn_template(std::uint32_t member, VoteFate cause);
   /// Deadlines, hangs, restarts.
   void tick(Time now);
   /// The caller has the answer of a finished slot.
@@ -100,6 +116,17 @@ class Core {
   [[nodiscard]] std::optional<Expected> expected(std::uint32_t isolate) const;
   [[nodiscard]] const Pending& pending(std::uint32_t slot) const { return slots_[slot]; }
   [[nodiscard]] const IsolateLife& life(std::uint32_t isolate) const { return isolates_[isolate].life; }
+  [[nodiscard]] const IsolateLife& template_life(std::uint32_t member) const {
+    return members_[member].template_life;
+  }
+  /// False if the member's isolates are started whole.
+  [[nodiscard]] bool has_template(std::uint32_t member) const { return members_[member].templated; }
+  /// The cause of the last death of the member's template.
+  [[nodiscard]] VoteFate last_template_cause(std::uint32_t member) const {
+    return members_[member].template_cause;
+  }
+  /// True once the isolate's first start has ended, well or badly, or cannot come for want of a template.
+  [[nodiscard]] bool tried(std::uint32_t isolate) const;
   /// The cause that the last death of the isolate was settled with.
   [[nodiscard]] VoteFate last_cause(std::uint32_t isolate) const { return isolates_[isolate].last_cause; }
   [[nodiscard]] std::uint32_t outstanding(std::uint32_t isolate) const { return isolates_[isolate].count; }
@@ -139,6 +166,10 @@ class Core {
   struct Member {
     std::uint32_t first;
     std::uint32_t instances;
+    IsolateLife template_life;
+    bool templated;                // isolates are forked from the template
+    bool template_failed = false;  // at least once
+    VoteFate template_cause{.state = VoteState::not_ready};
     std::uint32_t next = 0;  // round robin
   };
 
@@ -150,7 +181,10 @@ class Core {
   void relieve_pressure();
   [[nodiscard]] VoteFate why_not_asked(std::uint32_t member, Time now) const;
   [[nodiscard]] bool overdue(const Isolate& isolate, Time now) const;
+  [[nodiscard]] bool may_start(const Isolate& isolate) const;
+  void tick_template(std::uint32_t member, Time now);
   void wish(IsolateWish wish, std::uint32_t isolate);
+  void wish_template(IsolateWish wish, std::uint32_t member);
 
   Random random_;
   Duration grace_;

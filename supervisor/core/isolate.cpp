@@ -27,7 +27,7 @@ IsolateWish IsolateLife::tick(Time now) {
   }
   if (const auto* starting = std::get_if<Starting>(&state_);
       starting != nullptr && now >= starting->hello_deadline) {
-    return condemn({.state = VoteState::hung});
+    return condemn({.state = VoteState::start_timeout});
   }
   return IsolateWish::nothing;
 }
@@ -47,7 +47,10 @@ IsolateWish IsolateLife::condemn(VoteFate cause) {
 VoteFate IsolateLife::gone(VoteFate seen, Time now, Random& random) {
   assert(has_process());
   const auto* dying = std::get_if<Dying>(&state_);
-  const VoteFate cause = dying != nullptr ? dying->cause : seen;
+  VoteFate cause = dying != nullptr ? dying->cause : seen;
+  if (std::holds_alternative<Starting>(state_) && cause.state == VoteState::exited) {
+    cause.state = VoteState::start_failed;
+  }
   const auto* ready = std::get_if<Ready>(&state_);
   const std::optional<Time> since = dying != nullptr   ? dying->ready_since
                                     : ready != nullptr ? std::optional(ready->since)

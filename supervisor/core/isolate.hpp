@@ -59,6 +59,11 @@ class IsolateLife {
   VoteFate gone(VoteFate seen, Time now, Random& random);
   /// The spawn failed: there is no process.
   void spawn_failed(Time now, Random& random) { plan_restart(now, random); }
+  /// The spawn failed for want of a template, which is no fault of the isolate's: it waits for the next one.
+  void spawn_postponed(Time now) {
+    --starts_;
+    state_ = Waiting{now};
+  }
 
   [[nodiscard]] const IsolateState& state() const noexcept { return state_; }
   [[nodiscard]] bool ready() const noexcept { return std::holds_alternative<Ready>(state_); }

@@ -28,6 +28,18 @@ std::string_view name_of(VoteState state) noexcept {
       return "protocol_violation";
     case VoteState::not_ready:
       return "not_ready";
+    case VoteState::start_failed:
+      return "start_failed";
+    case VoteState::start_timeout:
+      return "start_timeout";
+    case VoteState::out_of_memory:
+      return "out_of_memory";
+    case VoteState::escape_attempt:
+      return "escape_attempt";
+    case VoteState::quarantined:
+      return "quarantined";
+    case VoteState::ejected:
+      return "ejected";
   }
   return "unknown";
 }
@@ -50,6 +62,14 @@ std::string describe(const VoteFate& fate) {
       return "protocol violation";
     case VoteState::not_ready:
       return "not ready";
+    case VoteState::start_failed:
+      return fate.detail > 0 ? fmt::format("start failed: exit status {}", fate.detail) : "start failed";
+    case VoteState::start_timeout:
+      return "start timeout";
+    case VoteState::out_of_memory:
+      return "out of memory";
+    case VoteState::escape_attempt:
+      return fate.detail >= 0 ? fmt::format("escape attempt: system call {}", fate.detail) : "escape attempt";
     default:
       return std::string(name_of(fate.state));
   }

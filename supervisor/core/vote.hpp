@@ -18,9 +18,15 @@ enum class VoteState : std::uint8_t {
   failed,    // the model said that it cannot answer this
   protocol_violation,  // the isolate wrote what no correct worker writes, and was killed
   not_ready,           // no isolate of the member was ready when the request came
+  start_failed,        // the model could not be loaded, or the process could not be started
+  start_timeout,       // the model was not loaded in time
+  out_of_memory,       // the isolate was ended because of the memory it used
+  escape_attempt,      // it made a system call that no model may make; detail: its number, -1 if unknown
+  quarantined,         // this input has killed the member twice: it is not asked again for a while
+  ejected,             // the member failed too often of late, or its answers leave the others' band
 };
 
-/// A vote's fate with its detail: the signal, the exit status.
+/// A vote's fate with its detail: the signal, the exit status, the system call.
 struct VoteFate {
   VoteState state = VoteState::pending;
   std::int32_t detail = 0;
@@ -31,7 +37,8 @@ struct VoteFate {
 /// "voted", "late", "crashed", …: stable, for programs.
 std::string_view name_of(VoteState state) noexcept;
 
-/// For people: "crashed: SIGKILL", "exited: status 0", "late", "rejected: not a valid number".
+/// For people: "crashed: SIGKILL", "exited: status 0", "late", "rejected: not a valid number",
+/// "escape attempt: system call 42".
 std::string describe(const VoteFate& fate);
 
 /// "SIGKILL", or "signal 70" for one without a name.

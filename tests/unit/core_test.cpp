@@ -332,6 +332,99 @@ TEST_CASE("core: ids of different incarnations and uses of a slot differ", "[cor
   CHECK(std::ranges::adjacent_find(ids) == ids.end());
 }
 
+// ---- templates ----
+
+namespace {
+
+// A core whose members have templates; nothing has been started yet.
+struct TemplateWorld {
+  explicit TemplateWorld(const EnsembleConfig& config) : core(config, 42, true) { tick(0ms); }
+  void tick(Duration step) {
+    now += step;
+    core.tick(now);
+    for (const Action& action : core.take_actions()) actions.push_back(action);
+  }
+  [[nodiscard]] long count(Action::Kind kind, std::uint32_t member) const {
+    return std::ranges::count_if(
+        actions, [&](const Action& action) { return action.kind == kind && action.member == member; });
+  }
+
+  Core core;
+  Time now = kStart;
+  std::vector<Action> actions;
+};
+
+}  // namespace
+
+TEST_CASE("core: an isolate starts as a fork of its member's template, once that is ready", "[core]") {
+  TemplateWorld world(config_of(2, 2));
+  CHECK(world.count(Action::Kind::start_template, 0) == 1);
+  CHECK(world.count(Action::Kind::start_template, 1) == 1);
+  CHECK(world.actions.size() == 2);
+  world.core.template_ready(0, true, world.now);
+  CHECK(world.core.wake_at() <= world.now);
+  world.tick(0ms);
+  CHECK(world.count(Action::Kind::spawn, 0) == 2);
+  CHECK(world.count(Action::Kind::spawn, 1) == 0);
+  for (const Action& action : world.actions) {
+    if (action.kind == Action::Kind::spawn) CHECK_FALSE(action.whole);
+  }
+}
+
+TEST_CASE("core: a member whose model cannot be forked starts every isolate whole, without a template",
+          "[core]") {
+  TemplateWorld world(config_of(1, 2));
+  world.core.template_ready(0, false, world.now);
+  world.tick(0ms);
+  CHECK(world.count(Action::Kind::kill_template, 0) == 1);
+  CHECK(world.count(Action::Kind::spawn, 0) == 2);
+  CHECK(world.actions.back().whole);
+  CHECK_FALSE(world.core.tried(0));
+  world.core.template_gone(0, {.state = VoteState::crashed, .detail = 9}, world.now);
+  world.core.hello(0, world.now);
+  world.core.hello(1, world.now);
+  world.tick(1h);
+  CHECK(world.count(Action::Kind::start_template, 0) == 1);
+  CHECK(world.core.wake_at() == kNever);
+}
+
+TEST_CASE("core: a template that dies is rebuilt while its isolates go on, and blames none of them",
+          "[core]") {
+  TemplateWorld world(config_of(1, 2));
+  world.core.template_ready(0, true, world.now);
+  world.tick(0ms);
+  world.core.hello(0, world.now);
+  world.core.template_gone(0, {.state = VoteState::crashed, .detail = 11}, world.now);
+  world.core.spawn_failed(1, world.now);  // it was being forked
+  world.actions.clear();
+  world.tick(1ms);
+  CHECK(world.core.life(0).ready());
+  CHECK(world.count(Action::Kind::start_template, 0) == 1);
+  CHECK(world.count(Action::Kind::spawn, 0) == 0);
+  world.core.template_ready(0, true, world.now);
+  world.tick(0ms);
+  CHECK(world.count(Action::Kind::spawn, 0) == 1);
+  CHECK(world.core.life(1).restarts() == 0);
+}
+
+TEST_CASE("core: when a template cannot be started its isolates count as tried, and its cause is told",
+          "[core]") {
+  TemplateWorld world(config_of(2));
+  world.core.template_ready(1, true, world.now);
+  world.tick(0ms);
+  world.core.hello(1, world.now);
+  CHECK_FALSE(world.core.tried(0));
+  SECTION("for want of a process") { world.core.template_failed(0, world.now); }
+  SECTION("for want of a model") {
+    world.core.condemn_template(0, {.state = VoteState::start_failed});
+    world.core.template_gone(0, {.state = VoteState::crashed, .detail = 9}, world.now);
+  }
+  CHECK(world.core.tried(0));
+  REQUIRE(world.core.submit(world.now, world.now + 50ms, 1));
+  CHECK(world.core.pending(0).votes[0].fate.state == VoteState::start_failed);
+  CHECK(world.core.pending(0).votes[1].fate.state == VoteState::pending);
+}
+
 TEST_CASE("core: once closed nothing is accepted and nobody is restarted", "[core]") {
   World world(config_of(2));
   world.core.close();

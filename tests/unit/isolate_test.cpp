@@ -40,7 +40,7 @@ TEST_CASE("isolate: one that never says hello is killed when its start is overdu
   CHECK(life.tick(kStart + 3s) == IsolateWish::nothing);  // killed once, not every tick
   Random random(1);
   const VoteFate cause = life.gone({.state = VoteState::crashed, .detail = 9}, kStart + 3s, random);
-  CHECK(cause.state == VoteState::hung);  // what it was condemned for, not what the kill looked like
+  CHECK(cause.state == VoteState::start_timeout);  // what it was condemned for, not what the kill looked like
 }
 
 TEST_CASE("isolate: the first restart comes at once, later ones after a random time that grows to its bound",
