@@ -228,7 +228,7 @@ TEST_CASE("launch: a member that cannot start is told with its reason, and the o
       {"crash_at_open", "SIGSEGV"},
       {"fail_at_open", HOSTILE_MESSAGE},
       {"wrong_shape", "3 features"},
-      {"hang_at_open", "hung"},
+      {"hang_at_open", "start timeout"},
   }));
   CAPTURE(file);
   EnsembleConfig config = hostile_config(2);
