@@ -7,6 +7,7 @@
 #include <cassert>
 #include <random>
 
+#include "supervisor/clock.hpp"
 #include "supervisor/copy_in.hpp"
 #include "supervisor/plan.hpp"
 #include "supervisor/stacking_model.hpp"
@@ -37,6 +38,9 @@ Result<std::unique_ptr<Engine>> Engine::create(EnsembleConfig config, const Laun
   auto log = make_logger(config.name, static_cast<spdlog::level::level_enum>(config.log_level));
   std::unique_ptr<Engine> engine(new Engine(std::move(config), chosen, std::move(log), std::move(*combiner)));
 
+  auto events = EventLog::open(engine->config_.events, engine->config_.name, options.on_event);
+  if (!events) return std::unexpected(events.error());
+  engine->events_ = std::move(*events);
   engine->slot_bytes_ = input_slot_bytes(engine->config_);
   auto input = Region::create("tutti-input", input_bytes(engine->config_), Writer::creator);
   if (!input) return std::unexpected(input.error());
@@ -72,6 +76,8 @@ Engine::Engine(EnsembleConfig config, const LaunchOptions& options, std::shared_
   asked_.reserve(std::size_t{core_.slots()} * isolates);
   deliveries_.reserve(core_.slots());
   answered_ = std::make_unique<bool[]>(config_.members.size());
+  tallies_.resize(config_.members.size());
+  created_ = monotonic_now();
 }
 
 // ---- requests ----
@@ -84,6 +90,7 @@ Result<std::uint32_t> Engine::accept(MatrixView x, Time now, Time deadline) {
                                              config_.limits.rows, config_.features)});
   }
   auto slot = core_.submit(now, deadline, x.rows);
+  if (!slot) ++counters_.refused;
   if (slot) copy_in(input_.data() + *slot * slot_bytes_, x.data, x.bytes());
   return slot;
 }
@@ -163,6 +170,8 @@ void Engine::carry_out() {
       case Action::Kind::kill:
         // No process yet: it is being started, and install() will see that it is not wanted.
         if (links_[action.isolate]) links_[action.isolate]->process().signal(SIGKILL);
+        ++counters_.kills;
+        tell_kill(action.isolate);
         break;
       case Action::Kind::spawn:
         spawns_.push_back({.isolate = action.isolate, .generation = core_.life(action.isolate).generation()});
@@ -213,6 +222,8 @@ bool Engine::drain(std::uint32_t isolate, Time now) {
     any = true;
     if (consumed.kind == Consumed::Kind::violation) {
       notes_[isolate].lied = true;
+      ++counters_.violations;
+      tell(Event::Kind::violated, isolate, now);
       log_->error("{}: wrote what no correct worker writes; it is killed and replaced", notes_[isolate].name);
       core_.condemn(isolate, consumed.fate);
       break;
@@ -224,7 +235,10 @@ bool Engine::drain(std::uint32_t isolate, Time now) {
 }
 
 void Engine::note_answer(std::uint32_t isolate, const Expected& expected, const Consumed& consumed) {
-  if (!expected.wanted) return;
+  if (!expected.wanted) {
+    ++counters_.late_answers;
+    return;
+  }
   Vote& vote = slots_[expected.slot].prediction->votes[core_.member_of(isolate)];
   vote.compute = Duration(static_cast<std::int64_t>(consumed.compute_ns & INT64_MAX));
   if (!consumed.text.empty()) vote.message = consumed.text;
@@ -279,10 +293,13 @@ Result<void> Engine::conclude(const Pending& request, Prediction& prediction) {
   for (std::size_t member = 0; member < request.votes.size(); ++member) {
     prediction.votes[member].fate = request.votes[member].fate;
     prediction.votes[member].latency = request.votes[member].latency;
+    tallies_[member].add(request.votes[member].fate, request.votes[member].latency);
     answered_[member] = request.votes[member].fate.state == VoteState::voted;
   }
   prediction.voted = request.voted;
-  if (!core_.answerable(request)) {
+  const bool answerable = core_.answerable(request);
+  ++(answerable ? counters_.answered : counters_.unanswered);
+  if (!answerable) {
     return std::unexpected(Error{Errc::too_few_votes,
                                  fmt::format("{} of {} members voted, the quorum is {}", request.voted,
                                              request.votes.size(), core_.quorum()),
@@ -338,6 +355,8 @@ bool Engine::install(const SpawnOrder& order, Result<WorkerLink> link, Time now)
   IsolateNotes& notes = notes_[order.isolate];
   if (!link) {
     notes.last_error = describe(link.error());
+    ++counters_.start_failures;
+    tell(Event::Kind::start_failed, order.isolate, now);
     log_->error("{}: cannot be started: {}", notes.name, notes.last_error);
     core_.spawn_failed(order.isolate, now);
     return false;
@@ -345,6 +364,8 @@ bool Engine::install(const SpawnOrder& order, Result<WorkerLink> link, Time now)
   notes.lied = false;
   notes.idle_bells = 0;
   links_[order.isolate] = std::move(*link);
+  ++counters_.starts;
+  tell(Event::Kind::started, order.isolate, now);
   log_->debug("{}: started, pid {}", notes.name, links_[order.isolate]->process().pid());
   // Condemned while it was being started.
   if (std::holds_alternative<Dying>(life.state())) links_[order.isolate]->process().signal(SIGKILL);
@@ -372,6 +393,7 @@ void Engine::rang(std::uint32_t isolate, Time now) {
     notes.bells_window = now + std::chrono::seconds(1);
     notes.idle_bells = 0;
   }
+  ++counters_.idle_bells;
   if (++notes.idle_bells > kIdleBellsMax) {
     notes.idle_bells = 0;
     log_->error("{}: rings its bell without an answer; it is killed and replaced", notes.name);
@@ -386,6 +408,8 @@ void Engine::take_hello(std::uint32_t isolate, Time now) {
   IsolateNotes& notes = notes_[isolate];
   if (!*hello || (*hello)->error) {
     notes.last_error = describe(*hello ? *(*hello)->error : hello->error());
+    ++counters_.start_failures;
+    tell(Event::Kind::start_failed, isolate, now);
     log_->error("{}: cannot start: {}", notes.name, notes.last_error);
     core_.condemn(isolate, {.state = *hello ? VoteState::start_failed : VoteState::protocol_violation});
     carry_out();
@@ -396,6 +420,8 @@ void Engine::take_hello(std::uint32_t isolate, Time now) {
     log_->warn("{}: answers again (restart {})", notes.name, core_.life(isolate).restarts());
   }
   core_.hello(isolate, now);
+  tell(Event::Kind::ready, isolate, now);
+  tell_readiness(now);
 }
 
 bool Engine::reap(std::uint32_t isolate, std::uint16_t generation, Time now) {
@@ -408,6 +434,9 @@ bool Engine::reap(std::uint32_t isolate, std::uint16_t generation, Time now) {
   const auto* dying = std::get_if<Dying>(&core_.life(isolate).state());
   const bool told_why = dying != nullptr && dying->cause.state == VoteState::start_failed;
   core_.gone(isolate, *seen, now);
+  ++counters_.deaths;
+  tell(Event::Kind::died, isolate, now, core_.last_cause(isolate));
+  tell_readiness(now);
   links_[isolate].reset();
   const std::string cause = describe(core_.last_cause(isolate));
   IsolateNotes& notes = notes_[isolate];
@@ -456,21 +485,84 @@ bool Engine::all_tried() const {
   return true;
 }
 
-EnsembleStatus Engine::status() const {
-  EnsembleStatus status{.quorum = core_.quorum(), .members = {}};
+// ---- what is told ----
+
+void Engine::tell(Event::Kind kind, std::uint32_t isolate, Time now, VoteFate cause) {
+  const IsolateLife& life = core_.life(isolate);
+  events_->push({.kind = kind,
+                 .isolate = notes_[isolate].name,
+                 .pid = links_[isolate] ? links_[isolate]->process().pid() : 0,
+                 .generation = life.generation(),
+                 .restarts = life.restarts(),
+                 .cause = cause,
+                 .members_ready = core_.members_ready(),
+                 .quorum = core_.quorum(),
+                 .at = now});
+}
+
+void Engine::tell_kill(std::uint32_t isolate) {
+  const auto* dying = std::get_if<Dying>(&core_.life(isolate).state());
+  if (dying != nullptr) tell(Event::Kind::kill_sent, isolate, monotonic_now(), dying->cause);
+}
+
+void Engine::tell_readiness(Time now) {
+  const bool met = core_.members_ready() >= core_.quorum();
+  if (met == quorum_seen_) return;
+  quorum_seen_ = met;
+  events_->push({.kind = met ? Event::Kind::quorum_regained : Event::Kind::quorum_lost,
+                 .isolate = {},
+                 .members_ready = core_.members_ready(),
+                 .quorum = core_.quorum(),
+                 .at = now});
+}
+
+IsolateStatus Engine::isolate_status(std::uint32_t isolate, Time now) const {
+  const IsolateLife& life = core_.life(isolate);
+  IsolateStatus status{.name = notes_[isolate].name,
+                       .last_end = core_.last_cause(isolate),
+                       .last_error = notes_[isolate].last_error,
+                       .generation = life.generation(),
+                       .restarts = life.restarts(),
+                       .pid = links_[isolate] ? links_[isolate]->process().pid() : 0,
+                       .outstanding = core_.outstanding(isolate),
+                       .next_in = std::nullopt,
+                       .usage = std::nullopt};
+  if (const auto* waiting = std::get_if<Waiting>(&life.state())) {
+    status.next_in = std::max(waiting->until - now, Duration::zero());
+  } else {
+    status.phase = std::holds_alternative<Starting>(life.state()) ? IsolatePhase::starting
+                   : life.ready()                                 ? IsolatePhase::ready
+                                                                  : IsolatePhase::dying;
+  }
+  return status;
+}
+
+EnsembleStatus Engine::status(Time now) const {
+  EnsembleStatus status{.quorum = core_.quorum(),
+                        .members = {},
+                        .in_flight = core_.in_flight(),
+                        .uptime = now - created_,
+                        .counters = counters_,
+                        .supervisor = std::nullopt};
+  status.counters.events_dropped = events_->dropped();
   for (std::uint32_t index = 0; index < core_.members(); ++index) {
     MemberStatus member{.name = config_.members[index].name,
                         .instances = core_.instances(index),
                         .pids = {},
-                        .last_error = {}};
+                        .last_error = {},
+                        .isolates = {},
+                        .missed = {}};
     for (std::uint32_t i = 0; i < member.instances; ++i) {
       const std::uint32_t isolate = core_.first_isolate(index) + i;
-      if (core_.life(isolate).ready()) ++member.ready;
-      member.restarts += core_.life(isolate).restarts();
-      if (links_[isolate]) member.pids.push_back(links_[isolate]->process().pid());
-      if (!notes_[isolate].last_error.empty()) member.last_error = notes_[isolate].last_error;
+      IsolateStatus one = isolate_status(isolate, now);
+      if (one.phase == IsolatePhase::ready) ++member.ready;
+      member.restarts += one.restarts;
+      if (one.pid != 0) member.pids.push_back(one.pid);
+      if (!one.last_error.empty()) member.last_error = one.last_error;
       member.load = std::max(member.load, notes_[isolate].load);
+      member.isolates.push_back(std::move(one));
     }
+    tallies_[index].tell(member);
     status.members.push_back(std::move(member));
   }
   const std::uint32_t ready = core_.members_ready();

@@ -24,6 +24,8 @@
 #include "supervisor/combine.hpp"
 #include "supervisor/core/core.hpp"
 #include "supervisor/tutti.hpp"
+#include "supervisor/watch/events.hpp"
+#include "supervisor/watch/tally.hpp"
 #include "supervisor/worker_link.hpp"
 
 namespace tutti {
@@ -92,7 +94,8 @@ class Engine {
   }
   [[nodiscard]] const Core& core() const noexcept { return core_; }
   [[nodiscard]] const EnsembleConfig& config() const noexcept { return config_; }
-  [[nodiscard]] EnsembleStatus status() const;
+  /// Without what the processes use: that is read outside the mutex.
+  [[nodiscard]] EnsembleStatus status(Time now) const;
   [[nodiscard]] bool all_tried() const;
   [[nodiscard]] const std::string& isolate_name(std::uint32_t isolate) const { return notes_[isolate].name; }
   [[nodiscard]] bool owes_answers() const noexcept { return core_.owed() > 0; }
@@ -131,6 +134,10 @@ class Engine {
   void finish(std::uint32_t slot);
   Result<void> conclude(const Pending& request, Prediction& prediction);
   [[nodiscard]] float* part(std::uint32_t slot, std::uint32_t member) const;
+  void tell(Event::Kind kind, std::uint32_t isolate, Time now, VoteFate cause = {});
+  void tell_kill(std::uint32_t isolate);
+  void tell_readiness(Time now);
+  [[nodiscard]] IsolateStatus isolate_status(std::uint32_t isolate, Time now) const;
   [[nodiscard]] std::string missing_voters(const Prediction& prediction) const;
 
   EnsembleConfig config_;
@@ -148,6 +155,11 @@ class Engine {
   std::vector<Delivery> deliveries_;
   std::vector<std::uint32_t> asked_;  // isolates published to since the last wake_asked()
   std::unique_ptr<bool[]> answered_;  // [members], scratch
+  std::unique_ptr<EventLog> events_;
+  std::vector<MemberTally> tallies_;  // [members]
+  EngineCounters counters_;
+  Time created_;
+  bool quorum_seen_ = false;  // whether the quorum could be met when that was last told
 };
 
 }  // namespace tutti

@@ -82,10 +82,10 @@ Result<void> Ensemble::predict_async(MatrixView x, OnPrediction done) {
 
 Result<void> Ensemble::kill_worker(std::string_view member) { return runner_->kill_worker(member); }
 
-EnsembleStatus Ensemble::status() const {
-  EnsembleStatus status = runner_->status();
+EnsembleStatus Ensemble::status(ReadUsage usage) const {
+  EnsembleStatus status = runner_->status(usage);
   if (!stacking_) return status;
-  EnsembleStatus second = stacking_->status();
+  EnsembleStatus second = stacking_->status(usage);
   if (second.readiness == Readiness::not_ready) status.readiness = Readiness::not_ready;
   status.members.push_back(std::move(second.members.front()));
   return status;

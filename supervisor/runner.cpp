@@ -17,6 +17,7 @@
 
 #include "shared/log.hpp"
 #include "supervisor/clock.hpp"
+#include "supervisor/watch/usage.hpp"
 
 namespace tutti {
 namespace {
@@ -207,9 +208,18 @@ Result<void> Runner::kill_worker(std::string_view member) {
   return engine_->kill_worker(member);
 }
 
-EnsembleStatus Runner::status() const {
-  const Lock lock(mutex_);
-  return engine_->status();
+EnsembleStatus Runner::status(ReadUsage usage) const {
+  Lock lock(mutex_);
+  EnsembleStatus status = engine_->status(monotonic_now());
+  lock.unlock();
+  if (usage == ReadUsage::no) return status;
+  for (MemberStatus& member : status.members) {
+    for (IsolateStatus& isolate : member.isolates) {
+      if (isolate.pid != 0) isolate.usage = usage_of(isolate.pid);
+    }
+  }
+  status.supervisor = usage_of(::getpid());
+  return status;
 }
 
 // ---- the runner's thread ----

@@ -40,7 +40,7 @@ class Runner {
   Result<void> predict(MatrixView x, Prediction& prediction, Duration deadline);
   Result<void> predict_async(MatrixView x, Duration deadline, OnPrediction done);
   Result<void> kill_worker(std::string_view member);
-  [[nodiscard]] EnsembleStatus status() const;
+  [[nodiscard]] EnsembleStatus status(ReadUsage usage = ReadUsage::no) const;
   [[nodiscard]] const EnsembleConfig& config() const noexcept { return engine_->config(); }
 
  private:

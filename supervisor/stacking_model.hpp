@@ -36,7 +36,7 @@ class StackingModel {
   /// The same, without waiting; `done` gets the prediction back.
   void answer_async(Prediction prediction, Duration deadline, OnPrediction done);
 
-  [[nodiscard]] EnsembleStatus status() const { return runner_->status(); }
+  [[nodiscard]] EnsembleStatus status(ReadUsage usage) const { return runner_->status(usage); }
 
  private:
   StackingModel(std::unique_ptr<Runner> runner, Combiner combiner);

@@ -28,6 +28,7 @@
 #include "supervisor/config/config.hpp"
 #include "supervisor/core/vote.hpp"
 #include "supervisor/packaged_worker.hpp"
+#include "supervisor/status.hpp"
 
 namespace tutti {
 
@@ -75,25 +76,6 @@ struct Prediction {
 /// What becomes of an asynchronous request: as predict() returns it. The votes are filled in either way.
 using OnPrediction = std::move_only_function<void(Result<void> outcome, Prediction prediction)>;
 
-/// A member as it is now.
-struct MemberStatus {
-  std::string_view name;
-  std::uint32_t instances = 0;
-  std::uint32_t ready = 0;
-  std::uint32_t restarts = 0;
-  std::vector<int> pids;   // of its running workers
-  std::string last_error;  // why the last start failed or the last worker died; "" if none did
-  Duration load{};         // what the last start took inside the worker
-};
-
-enum class Readiness : std::uint8_t { ready, degraded, not_ready };
-
-struct EnsembleStatus {
-  Readiness readiness = Readiness::not_ready;
-  std::uint32_t quorum = 0;
-  std::vector<MemberStatus> members;  // in the config's order, then the stacking model if there is one
-};
-
 /// What launching needs beside the config.
 struct LaunchOptions {
   /// Path of tutti-worker. "" finds it: TUTTI_WORKER if set, beside this program, or in the installed
@@ -103,6 +85,9 @@ struct LaunchOptions {
   bool require_quorum = true;  // false: launch succeeds whatever starts (tutti check asks for this)
   std::vector<std::pair<std::string, std::string>>
       faults;  // member, fault point; for workers built for tests
+  /// Told of every change of state, one after the other, from a thread of the ensemble's own. It must not
+  /// throw and must not end the ensemble. It may be slow: what it cannot take is counted (events_dropped).
+  std::function<void(const Event&)> on_event;
 };
 
 class Runner;
@@ -139,7 +124,9 @@ class Ensemble {
   /// and heals. Errors: bad_usage (no such member), not_ready (none of its workers runs).
   Result<void> kill_worker(std::string_view member);
 
-  [[nodiscard]] EnsembleStatus status() const;
+  /// What each process uses is read where that is asked for: some files of /proc for each, without holding up
+  /// an answer.
+  [[nodiscard]] EnsembleStatus status(ReadUsage usage = ReadUsage::no) const;
   [[nodiscard]] const EnsembleConfig& config() const noexcept;
 
  private:

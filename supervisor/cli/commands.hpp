@@ -8,6 +8,8 @@
 
 #include "shared/error.hpp"
 #include "supervisor/config/config.hpp"
+#include "supervisor/tutti.hpp"
+#include "supervisor/watch/status_socket.hpp"
 
 namespace tutti::cli {
 
@@ -33,6 +35,12 @@ struct Drill {
   std::uint64_t row = 0;  // the number of the row, when share is negative
 };
 
+/// How a running ensemble can be watched from outside.
+struct WatchOptions {
+  std::string socket;                 // "" chooses the place; "off": none
+  std::optional<std::string> events;  // instead of the config's
+};
+
 struct RunOptions {
   ConfigOptions config;
   std::string input;
@@ -42,9 +50,17 @@ struct RunOptions {
   std::uint32_t repeat = 1;
   std::uint32_t batch = 0;  // rows of a request; 0 adapts to the deadline
   std::vector<Drill> drills;
+  WatchOptions watch;
+};
+
+struct StatusOptions {
+  std::string what;  // a socket's path, an ensemble's name, or "" for every ensemble of this user
+  bool json = false;
+  bool watch = false;
 };
 
 int run(const RunOptions& options);
+int status(const StatusOptions& options);
 int check(const ConfigOptions& options, bool json);
 int plan(const ConfigOptions& options, bool json);
 int schema();
@@ -52,6 +68,10 @@ int version(bool json);
 
 /// Reads the config, or prints every problem to standard error (to standard output as JSON when `json`).
 std::optional<EnsembleConfig> load_or_explain(const ConfigOptions& options, bool json);
+
+/// Opens the status socket of an ensemble that must outlive it; nothing if it is off. One that cannot be made
+/// is told and done without, unless it was named.
+Result<std::optional<StatusSocket>> open_status_socket(const Ensemble& ensemble, const WatchOptions& options);
 
 /// Prints an error for people, coloured where that is wanted.
 void complain(const Error& error);

@@ -27,6 +27,13 @@ void add_config(CLI::App& command, ConfigOptions& options) {
       ->allow_extra_args(false);
 }
 
+void add_watch(CLI::App& command, WatchOptions& options) {
+  command.add_option("--status-socket", options.socket,
+                     "Where tutti status asks: a path, or off (a place of its own when left out)");
+  command.add_option("--events", options.events,
+                     "Append every change of state to this file as JSON lines; - is standard output");
+}
+
 // CLI11 says what is missing; which word it did not know, and what was meant, is found here.
 Error explain(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& words) {
   Error explained{
@@ -91,7 +98,17 @@ int parse_and_run(int argc, char** argv) {
   run_command
       ->add_option("--kill", drills, "Drill: kill a worker of MEMBER at a row, MEMBER@ROW or MEMBER@30%")
       ->allow_extra_args(false);
+  add_watch(*run_command, run_options.watch);
   run_command->callback([&] { action = [&] { return run(run_options); }; });
+
+  StatusOptions status_options;
+  CLI::App* status_command = app.add_subcommand("status", "Say how running ensembles are");
+  status_command->add_option("what", status_options.what,
+                             "An ensemble's name or a status socket's path; all when left out");
+  status_command->add_flag("--json", status_options.json,
+                           "As JSON on standard output, a line for each ensemble");
+  status_command->add_flag("--watch", status_options.watch, "Once a second, until interrupted");
+  status_command->callback([&] { action = [&] { return status(status_options); }; });
 
   CLI::App* check_command =
       app.add_subcommand("check", "Say everything that is wrong with a config, models included");

@@ -86,9 +86,14 @@ struct Run {
   std::unique_ptr<AnswerSink> sink;
 };
 
+// "" for none.
+std::string output_path(const RunOptions& options) {
+  if (options.output) return *options.output;
+  return options.target.empty() && !options.json ? "-" : "";
+}
+
 Result<std::unique_ptr<AnswerSink>> open_output(const RunOptions& options, const EnsembleConfig& config) {
-  std::string path = options.output.value_or("");
-  if (!options.output && options.target.empty() && !options.json) path = "-";
+  const std::string path = output_path(options);
   if (path.empty()) return std::unique_ptr<AnswerSink>();
   if (path == "-" && options.json) {
     return std::unexpected(Error{Errc::bad_usage, "--json and --output - both want standard output",
@@ -125,7 +130,7 @@ Result<void> send_all(const RunOptions& options, Run& run, ProgressBar& bar) {
 }  // namespace
 
 int run(const RunOptions& options) {
-  const auto config = load_or_explain(options.config, options.json);
+  auto config = load_or_explain(options.config, options.json);
   if (!config) return kUsage;
   if (auto checked = check_drills(options, *config); !checked) return fail(checked.error());
   // The input is opened once before anything is started, so that its problems cost no launch. A pipe can be
@@ -137,6 +142,11 @@ int run(const RunOptions& options) {
     if (auto probe = open_input(options, *config); !probe) return fail(probe.error());
   }
   g_reads_standard_input.store(options.input == "-");
+  if (options.watch.events) config->events = *options.watch.events;
+  if (config->events == "-" && (options.json || output_path(options) == "-")) {
+    return fail({Errc::bad_usage, "--events - and the answers both want standard output", "tutti run",
+                 "write one of them to a file"});
+  }
   // Until all have started a signal simply ends us, and the kernel ends the workers.
   auto ensemble = Ensemble::launch(*config);
   if (!ensemble) return fail(ensemble.error());
@@ -145,6 +155,8 @@ int run(const RunOptions& options) {
   if (!sink) return fail(sink.error());
 
   Run run{std::move(*ensemble), Statistics(*config, !options.target.empty()), std::move(*sink)};
+  const auto socket = open_status_socket(run.ensemble, options.watch);
+  if (!socket) return fail(socket.error());
   ProgressBar bar(config->name);
   const auto begun = std::chrono::steady_clock::now();
   Result<void> sent = send_all(options, run, bar);

@@ -5,7 +5,7 @@
 // One table (settings.cpp) names every key with its type, range, default and help; the parser and the JSON
 // Schema are both made from it, so they cannot disagree.
 //
-//   [ensemble]      name, task, classes, features, log_level
+//   [ensemble]      name, task, classes, features, log_level, events
 //   [combine]       rule, trim, coefficients, intercept, model, kind
 //   [answer]        quorum, deadline, grace, last_resort
 //   [restart]       backoff_min, backoff_max, budget, window, start_timeout
@@ -143,6 +143,7 @@ struct EnsembleConfig {
   LimitsConfig limits;
   SpinConfig spin;
   LogLevel log_level = LogLevel::warning;
+  std::string events;  // file that events are appended to as JSON lines; "": none. In C++ also "-"
 
   /// Columns of an answer row: the classes, or 1.
   [[nodiscard]] std::uint32_t outputs() const noexcept {

@@ -150,6 +150,12 @@ constexpr std::array kSettings{
                                             .type = Type::choice,
                                             .words = kLogLevels,
                                             .help = "The least serious message that is logged."}),
+    kept<OfEnsemble<&Ensemble::events>>(
+        {.table = "ensemble",
+         .key = "events",
+         .type = Type::path,
+         .help = "A file that every change of state is appended to, a JSON object a line; relative to this "
+                 "one."}),
 
     kept<Of<&Ensemble::combine, &CombineConfig::rule>>(
         {.table = "combine",

@@ -26,7 +26,7 @@ install(EXPORT tutti-targets NAMESPACE tutti:: DESTINATION ${package_directory})
 # paths in them ("shared/error.hpp") are found beneath include/tutti.
 install(FILES supervisor/tutti.hpp shared/tutti_plugin.h DESTINATION ${include_directory})
 install(FILES shared/error.hpp shared/limits.hpp shared/tensor.hpp DESTINATION ${include_directory}/shared)
-install(FILES supervisor/packaged_worker.hpp DESTINATION ${include_directory}/supervisor)
+install(FILES supervisor/packaged_worker.hpp supervisor/status.hpp DESTINATION ${include_directory}/supervisor)
 install(FILES supervisor/config/config.hpp DESTINATION ${include_directory}/supervisor/config)
 install(FILES supervisor/core/time.hpp supervisor/core/vote.hpp DESTINATION ${include_directory}/supervisor/core)
 

@@ -1,6 +1,8 @@
 // What members do to themselves and to their memory, with real processes; the others' answers stay intact.
 #include <signal.h>
 
+#include <mutex>
+
 #include "tests/end_to_end/world.hpp"
 
 namespace tutti::test {
@@ -186,6 +188,55 @@ TEST_CASE("faults: two hundred kills under load leave nothing behind and lose no
   const Footprint after = Footprint::now();
   CHECK(after.children == 0);
   CHECK(after.memfd_mappings == 0);
+}
+
+TEST_CASE("faults: status and events tell of a death what the vote told", "[faults]") {
+  // Method: one crash; then what status() counted, what each isolate says, and the events in order.
+  std::mutex mutex;
+  std::vector<std::pair<Event::Kind, VoteFate>> events;  // of the struck isolate
+  {
+    LaunchOptions options;
+    options.on_event = [&](const Event& event) {
+      const std::lock_guard lock(mutex);
+      if (event.isolate == "m0/0") events.emplace_back(event.kind, event.cause);
+    };
+    Trial trial(std::move(options));
+    CHECK(trial.ask(HOSTILE_NORMAL).state == VoteState::voted);
+    const EnsembleStatus before = trial.ensemble->status(ReadUsage::yes);
+    REQUIRE(before.members[0].isolates.size() == 1);
+    CHECK(before.members[0].isolates[0].phase == IsolatePhase::ready);
+    CHECK(before.members[0].isolates[0].last_end.state == VoteState::not_ready);
+    REQUIRE(before.members[0].isolates[0].usage);
+    CHECK(before.members[0].isolates[0].usage->pss_bytes > 0);
+    CHECK(trial.ask(HOSTILE_SIGSEGV).state == VoteState::crashed);
+    trial.ask_until_healed();
+
+    const EnsembleStatus status = trial.ensemble->status();
+    const MemberStatus& struck = status.members[0];
+    CHECK(struck.isolates[0].last_end == VoteFate{.state = VoteState::crashed, .detail = SIGSEGV});
+    CHECK(struck.isolates[0].generation == 2);
+    CHECK(struck.isolates[0].pid != before.members[0].isolates[0].pid);
+    CHECK(!struck.isolates[0].usage);  // it was not asked for
+    CHECK(struck.voted >= 2);
+    CHECK(struck.latency.count == struck.voted);
+    CHECK(struck.latency.p50 <= struck.latency.p999);
+    REQUIRE(!struck.missed.empty());
+    CHECK(struck.missed[0] == std::pair{VoteState::crashed, std::uint64_t{1}});
+    CHECK(status.members[1].missed.empty());
+    CHECK(status.members[1].voted == status.counters.answered);
+    CHECK(status.counters.deaths == 1);
+    CHECK(status.counters.unanswered == 0);
+    CHECK(status.counters.events_dropped == 0);
+  }
+  const VoteFate crash{.state = VoteState::crashed, .detail = SIGSEGV};
+  using Kind = Event::Kind;
+  REQUIRE(events.size() >= 5);
+  CHECK(std::vector(events.begin(), events.begin() + 5) ==
+        std::vector<std::pair<Kind, VoteFate>>{{Kind::started, {}},
+                                               {Kind::ready, {}},
+                                               {Kind::died, crash},
+                                               {Kind::started, {}},
+                                               {Kind::ready, {}}});
 }
 
 }  // namespace tutti::test

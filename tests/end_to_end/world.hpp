@@ -11,7 +11,7 @@
 
 #include "supervisor/tutti.hpp"
 #include "tests/catch.hpp"
-#include "tests/plugins/hostile.h"
+#include "worker/hostile/hostile.h"
 
 namespace tutti::test {
 

@@ -46,6 +46,7 @@ class Generator {
     config.limits = {.in_flight = 2U << below(6), .rows = 1 + below(4096)};
     if (chance()) config.spin = {.automatic = false, .duration = duration(0, 1'000'000'000)};
     config.log_level = static_cast<LogLevel>(below(6));
+    if (chance()) config.events = "/var/log/events.jsonl";
     return config;
   }
 

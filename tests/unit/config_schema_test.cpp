@@ -85,7 +85,7 @@ class Validator {
 
 const Json kExample = Json::parse(R"json({
   "ensemble": {"name": "breast-cancer", "task": "classification", "classes": ["malignant", "benign"],
-               "features": 30, "log_level": "warning"},
+               "features": 30, "log_level": "warning", "events": "events.jsonl"},
   "combine": {"rule": "soft_vote", "trim": 0.2},
   "answer": {"quorum": "majority", "deadline": "50ms", "grace": "1s", "last_resort": "linear"},
   "restart": {"backoff_min": "50ms", "backoff_max": "30s", "budget": 5, "window": "30s", "start_timeout": "30s"},

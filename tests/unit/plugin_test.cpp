@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "tests/catch.hpp"
-#include "tests/plugins/hostile.h"
+#include "worker/hostile/hostile.h"
 
 using namespace tutti;
 

@@ -1,16 +1,22 @@
-/* The hostile test plug-in: does on request what no model should. See hostile.h. */
+/* The hostile plug-in: does on request what no model should. See hostile.h. */
 #define _GNU_SOURCE
 #include "hostile.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "channel.h"
 #include "tutti_plugin.h"
 
 #ifndef HOSTILE_OPEN
@@ -21,6 +27,7 @@ struct state {
   uint32_t features;
   uint32_t outputs;
   uint32_t task;
+  uint32_t rows_max;
 };
 
 static void sleep_for_ever(void) {
@@ -54,9 +61,16 @@ static uint64_t next_random(uint64_t* seed) {
   return *seed;
 }
 
-/* Random bytes over every mapping of this process that is shared, writable and of a memfd. */
-static void scribble(uint64_t* seed) {
+/* Random bytes over every mapping of this process that is shared, writable and of a memfd; where /proc is not
+ * to be had, over the one that holds the answer. */
+static void scribble(uint64_t* seed, const hostile_place* place) {
   FILE* maps = fopen("/proc/self/maps", "r");
+  if (maps == NULL && place->out != NULL) {
+    size_t bytes = 0;
+    unsigned char* region = hostile_region(place, &bytes);
+    for (size_t at = 0; at + sizeof(uint64_t) <= bytes; at += sizeof(uint64_t))
+      *(volatile uint64_t*)(void*)(region + at) = next_random(seed);
+  }
   char line[512];
   while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
     unsigned long begin = 0;
@@ -70,17 +84,19 @@ static void scribble(uint64_t* seed) {
   if (maps != NULL) fclose(maps);
 }
 
-static void* scribble_on(void* unused) {
-  (void)unused;
+static void* scribble_on(void* place) {
   uint64_t seed = 1;
-  for (;;) scribble(&seed);
+  for (;;) scribble(&seed, place);
   return NULL;
 }
 
-static void start_scribbling(void) {
+static void start_scribbling(const hostile_place* where) {
+  static hostile_place place;
   static int started;
   pthread_t thread;
-  if (!started && pthread_create(&thread, NULL, scribble_on, NULL) == 0) {
+  if (started) return;
+  place = *where;
+  if (pthread_create(&thread, NULL, scribble_on, &place) == 0) {
     started = 1;
     pthread_detach(thread);
   }
@@ -110,12 +126,85 @@ static void be_rude(char* message, size_t message_bytes) {
   for (size_t index = 0; index < message_bytes; ++index) message[index] = kRude[index % (sizeof kRude - 1)];
 }
 
+/* Memory in pieces that are written at once; what is refused or too much ends it. */
+static int use_memory(char* message, size_t message_bytes) {
+  const size_t piece = (size_t)8 << 20;
+  for (size_t bytes = 0; bytes < HOSTILE_OOM_BYTES; bytes += piece) {
+    void* memory = mmap(NULL, piece, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+      snprintf(message, message_bytes, "memory was refused after %zu MiB", bytes >> 20);
+      return 4;
+    }
+    memset(memory, 1, piece);
+  }
+  snprintf(message, message_bytes, HOSTILE_UNSTOPPED "it has %lu MiB", HOSTILE_OOM_BYTES >> 20);
+  return 4;
+}
+
+static void leak_descriptors(void) {
+  while (dup(STDERR_FILENO) >= 0) continue;
+}
+
+static int fork_bomb(char* message, size_t message_bytes) {
+  int forks = 0;
+  for (; forks < HOSTILE_FORKS; ++forks) {
+    const pid_t child = fork();
+    if (child < 0) break;
+    if (child == 0) {
+      setsid();
+      alarm(HOSTILE_FORK_SECONDS);
+      sleep_for_ever();
+    }
+  }
+  if (forks > 0) {
+    snprintf(message, message_bytes, HOSTILE_UNSTOPPED "%d forks", forks);
+  } else {
+    snprintf(message, message_bytes, "fork was refused: %s", strerror(errno));
+  }
+  return 4;
+}
+
+/* Each of these reaches beyond what a model needs, and none of them does any harm. */
+static int try_to_escape(char* message, size_t message_bytes) {
+  char worked[160] = "";
+  const int passwords = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+  const int internet = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const int outside = open("/tmp", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+  const int may_signal = getppid() > 0 && kill(getppid(), 0) == 0;
+  if (passwords >= 0) strcat(worked, " open(/etc/passwd)");
+  if (internet >= 0) strcat(worked, " socket(AF_INET)");
+  if (outside >= 0) strcat(worked, " create(/tmp)");
+  if (may_signal) strcat(worked, " signal(parent)");
+  for (int i = 0; i < 3; ++i) {
+    const int opened[] = {passwords, internet, outside};
+    if (opened[i] >= 0) close(opened[i]);
+  }
+  if (worked[0] == '\0') {
+    snprintf(message, message_bytes, "nothing worked");
+  } else {
+    snprintf(message, message_bytes, HOSTILE_UNSTOPPED "%s", worked + 1);
+  }
+  return 4;
+}
+
+/* Which behaviour a request asks for. */
+static int behaviour_of(const float* x) {
+#ifdef HOSTILE_STAND_IN
+  uint32_t bits = 0;
+  memcpy(&bits, x, sizeof bits);
+  bits &= 0xffu;
+  return bits < HOSTILE_BEHAVIOURS ? (int)bits : HOSTILE_NORMAL;
+#else
+  return x[0] >= 0 && x[0] < (float)HOSTILE_BEHAVIOURS ? (int)x[0] : HOSTILE_NORMAL;
+#endif
+}
+
 static int hostile_predict(void* opened, const float* x, uint32_t rows, float* out, char* message,
                            size_t message_bytes) {
   const struct state* state = opened;
   static uint64_t seed = 42;
-  const int behaviour = x[0] >= 0 && x[0] <= (float)HOSTILE_FORGET ? (int)x[0] : HOSTILE_NORMAL;
-  switch (behaviour) {
+  const hostile_place place = {out, state->rows_max, state->outputs};
+  switch (behaviour_of(x)) {
     case HOSTILE_SIGKILL:
       raise(SIGKILL);
       break;
@@ -150,16 +239,34 @@ static int hostile_predict(void* opened, const float* x, uint32_t rows, float* o
       flood();
       break;
     case HOSTILE_SCRIBBLE:
-      scribble(&seed);
+      scribble(&seed, &place);
       break;
     case HOSTILE_SCRIBBLE_ON:
-      start_scribbling();
+      start_scribbling(&place);
       break;
     case HOSTILE_SLOW:
       sleep_milliseconds(state->features > 1 ? (double)x[1] : 0);
       break;
     case HOSTILE_FORGET:
       return 0;
+    case HOSTILE_FORGE:
+      hostile_forge(&place);
+      break;
+    case HOSTILE_RESHAPE:
+      hostile_reshape(&place);
+      break;
+    case HOSTILE_STORM:
+      hostile_storm();
+      break;
+    case HOSTILE_OOM:
+      return use_memory(message, message_bytes);
+    case HOSTILE_DESCRIPTORS:
+      leak_descriptors();
+      break;
+    case HOSTILE_FORK_BOMB:
+      return fork_bomb(message, message_bytes);
+    case HOSTILE_ESCAPE:
+      return try_to_escape(message, message_bytes);
     default:
       break;
   }
@@ -190,7 +297,7 @@ static int hostile_open(const tutti_open* ask, tutti_shape* shape, void** state,
   }
   struct state* opened = malloc(sizeof *opened);
   if (opened == NULL) return 1;
-  *opened = (struct state){shape->features, shape->outputs, ask->task};
+  *opened = (struct state){shape->features, shape->outputs, ask->task, ask->rows_max};
   *state = opened;
   return 0;
 }

@@ -1,9 +1,13 @@
-/* What the hostile test plug-in does, by request: feature 0 of a request's first row says which.
+/* What the hostile plug-in does, by request.
  *
- * bin/test_plugins/hostile.so behaves at open() and then as asked for here. The same source built under other
- * names misbehaves earlier; see CMakeLists.txt. */
-#ifndef TUTTI_TESTS_HOSTILE_H
-#define TUTTI_TESTS_HOSTILE_H
+ * One source, built twice:
+ *   test_plugins/hostile.so   feature 0 of a request's first row, a whole number, says which
+ *   hostile.so                with HOSTILE_STAND_IN: the lowest eight bits of that float say which, so that
+ * any row of any ensemble can carry it; what `tutti stress` adds to an ensemble Nothing but requests reach
+ * it: no file, no variable, no right that another plug-in lacks. The same source built under other names
+ * misbehaves earlier; see tests/plugins/CMakeLists.txt. */
+#ifndef TUTTI_HOSTILE_H
+#define TUTTI_HOSTILE_H
 
 enum hostile_behaviour {
   HOSTILE_NORMAL = 0,  /* regression: 1 + the row's sum; classification: the fixed probability below */
@@ -22,13 +26,27 @@ enum hostile_behaviour {
   HOSTILE_SCRIBBLE = 13,    /* random bytes over every writable shared memfd mapping once, then as normal */
   HOSTILE_SCRIBBLE_ON = 14, /* the same from a thread, for ever, while it answers as normal from now on */
   HOSTILE_SLOW = 15,        /* sleeps feature 1 milliseconds, then as normal */
-  HOSTILE_FORGET = 16       /* returns 0 and writes nothing */
+  HOSTILE_FORGET = 16,      /* returns 0 and writes nothing */
+  HOSTILE_FORGE = 17,       /* publishes an answer to a request that was never asked, then as normal */
+  HOSTILE_RESHAPE = 18,     /* from a thread, for ever: its answers' rows and outputs change; as normal */
+  HOSTILE_STORM = 19,       /* from a thread, for ever: rings its doorbell; as normal */
+  HOSTILE_OOM = 20, /* writes memory until it is ended, or HOSTILE_OOM_BYTES; then returns 4 and says so */
+  HOSTILE_DESCRIPTORS = 21, /* opens descriptors until refused and keeps them, then as normal */
+  HOSTILE_FORK_BOMB = 22, /* forks until refused, HOSTILE_FORKS times at most; returns 4 and says how often it
+                             worked. Each child ends after HOSTILE_FORK_SECONDS */
+  HOSTILE_ESCAPE = 23,    /* tries what no model may do, harmlessly; returns 4 and says what worked */
+  HOSTILE_BEHAVIOURS = 24
 };
 
 #define HOSTILE_MESSAGE "hostile: refused as asked"
+/* What the message begins with when an attack was not stopped. */
+#define HOSTILE_UNSTOPPED "not stopped: "
 /* Of the last class; the first has the rest, those between have 0. */
 #define HOSTILE_PROBABILITY 0.75F
 #define HOSTILE_FLOOD_LINES 100000
+#define HOSTILE_OOM_BYTES (512ul << 20)
+#define HOSTILE_FORKS 64
+#define HOSTILE_FORK_SECONDS 5
 
 /* What a build of it does before any request: the value of HOSTILE_OPEN. */
 #define HOSTILE_OPEN_NORMAL 0

@@ -1,0 +1,123 @@
+// An ensemble as it is now: what status(), `tutti status` and the events say.
+//
+// Values only. Names are views of the ensemble's own and live as long as it does.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "supervisor/core/time.hpp"
+#include "supervisor/core/vote.hpp"
+
+namespace tutti {
+
+enum class Readiness : std::uint8_t {
+  ready,     // every member can vote
+  degraded,  // the quorum can be met, but not with everyone
+  not_ready,
+};
+std::string_view name_of(Readiness readiness) noexcept;
+
+/// Where an isolate is in its life; core/isolate.hpp has the picture.
+enum class IsolatePhase : std::uint8_t { waiting, starting, ready, dying };
+std::string_view name_of(IsolatePhase phase) noexcept;
+
+/// What a process uses, as the kernel counts it.
+struct Usage {
+  std::uint64_t pss_bytes = 0;       // its memory, what is shared divided by the number of sharers
+  std::uint64_t unshared_bytes = 0;  // what would be free without it
+  Duration cpu{};                    // processor time, user and system
+};
+
+/// How long answers took: nearest rank, at most 3 % off.
+struct Quantiles {
+  std::uint64_t count = 0;
+  Duration p50{};
+  Duration p99{};
+  Duration p999{};
+};
+
+struct IsolateStatus {
+  std::string_view name;  // "boosted/0"
+  IsolatePhase phase = IsolatePhase::waiting;
+  VoteFate last_end{.state = VoteState::not_ready};  // of its last incarnation; not_ready if none has ended
+  std::string last_error;                            // why the last start failed or the last worker died
+  std::uint16_t generation = 0;
+  std::uint32_t restarts = 0;
+  int pid = 0;                      // 0: no process
+  std::uint32_t outstanding = 0;    // requests that it owes an answer
+  std::optional<Duration> next_in;  // waiting: until its next start
+  std::optional<Usage> usage;       // only where it was asked for and could be read
+};
+
+/// A member as it is now.
+struct MemberStatus {
+  std::string_view name;
+  std::uint32_t instances = 0;
+  std::uint32_t ready = 0;
+  std::uint32_t restarts = 0;
+  std::vector<int> pids;   // of its running workers
+  std::string last_error;  // why the last start failed or the last worker died; "" if none did
+  Duration load{};         // what the last start took inside the worker
+  std::vector<IsolateStatus> isolates;
+  Quantiles latency;  // of its votes, from the request to the vote
+  std::uint64_t voted = 0;
+  std::vector<std::pair<VoteState, std::uint64_t>> missed;  // votes missed by cause, none of them 0
+};
+
+/// Everything that was counted since the launch.
+struct EngineCounters {
+  std::uint64_t answered = 0;      // requests with an answer
+  std::uint64_t unanswered = 0;    // requests without one: too few votes
+  std::uint64_t refused = 0;       // overloaded
+  std::uint64_t late_answers = 0;  // of isolates, to requests that had finished without them: dropped
+  std::uint64_t violations = 0;    // answers that no correct worker writes
+  std::uint64_t idle_bells = 0;    // rung without an answer
+  std::uint64_t starts = 0;        // of workers
+  std::uint64_t start_failures = 0;
+  std::uint64_t kills = 0;
+  std::uint64_t deaths = 0;
+  std::uint64_t events_dropped = 0;
+};
+
+struct EnsembleStatus {
+  Readiness readiness = Readiness::not_ready;
+  std::uint32_t quorum = 0;
+  std::vector<MemberStatus> members;  // in the config's order, then the stacking model if there is one
+  std::uint32_t in_flight = 0;        // requests accepted and not answered
+  Duration uptime{};
+  EngineCounters counters;
+  std::optional<Usage> supervisor;  // this process; only where it was asked for
+};
+
+/// Whether status() also reads what each process uses: some files of /proc for each.
+enum class ReadUsage : std::uint8_t { no, yes };
+
+/// One change of state.
+struct Event {
+  enum class Kind : std::uint8_t {
+    started,       // a worker process runs, its model is not loaded yet
+    start_failed,  // cause: what it ended with, if there was a process
+    ready,
+    violated,   // wrote what no correct worker writes
+    kill_sent,  // cause: what for
+    died,       // cause: of what
+    quorum_lost,
+    quorum_regained,
+  } kind = Kind::started;
+  std::string_view isolate;  // "boosted/0"; "" for the quorum's
+  int pid = 0;
+  std::uint16_t generation = 0;
+  std::uint32_t restarts = 0;
+  VoteFate cause;
+  std::uint32_t members_ready = 0;
+  std::uint32_t quorum = 0;
+  Time at;
+};
+std::string_view name_of(Event::Kind kind) noexcept;
+
+}  // namespace tutti

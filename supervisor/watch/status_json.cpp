@@ -1,0 +1,81 @@
+#include "supervisor/watch/status_json.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace tutti {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json usage_json(const std::optional<Usage>& usage) {
+  if (!usage) return nullptr;
+  return {{"pss_bytes", usage->pss_bytes},
+          {"unshared_bytes", usage->unshared_bytes},
+          {"cpu_ns", usage->cpu.count()}};
+}
+
+Json isolate_json(const IsolateStatus& isolate) {
+  Json json{{"name", isolate.name},
+            {"state", name_of(isolate.phase)},
+            {"pid", isolate.pid != 0 ? Json(isolate.pid) : Json(nullptr)},
+            {"generation", isolate.generation},
+            {"restarts", isolate.restarts},
+            {"outstanding", isolate.outstanding},
+            {"last_end", describe(isolate.last_end)},
+            {"last_error", isolate.last_error},
+            {"usage", usage_json(isolate.usage)}};
+  if (isolate.next_in) json["next_start_in_ns"] = isolate.next_in->count();
+  return json;
+}
+
+Json member_json(const MemberStatus& member) {
+  Json isolates = Json::array();
+  for (const IsolateStatus& isolate : member.isolates) isolates.push_back(isolate_json(isolate));
+  Json missed = Json::object();
+  for (const auto& [state, count] : member.missed) missed[std::string(name_of(state))] = count;
+  return {{"name", member.name},
+          {"instances", member.instances},
+          {"ready", member.ready},
+          {"restarts", member.restarts},
+          {"load_ns", member.load.count()},
+          {"voted", member.voted},
+          {"missed", missed},
+          {"latency",
+           {{"count", member.latency.count},
+            {"p50_ns", member.latency.p50.count()},
+            {"p99_ns", member.latency.p99.count()},
+            {"p999_ns", member.latency.p999.count()}}},
+          {"last_error", member.last_error},
+          {"isolates", isolates}};
+}
+
+}  // namespace
+
+std::string to_json(const EnsembleStatus& status, const std::string& ensemble, int pid) {
+  Json members = Json::array();
+  for (const MemberStatus& member : status.members) members.push_back(member_json(member));
+  const EngineCounters& counters = status.counters;
+  const Json json{{"ensemble", ensemble},
+                  {"pid", pid},
+                  {"readiness", name_of(status.readiness)},
+                  {"quorum", status.quorum},
+                  {"in_flight", status.in_flight},
+                  {"uptime_ns", status.uptime.count()},
+                  {"usage", usage_json(status.supervisor)},
+                  {"counters",
+                   {{"answered", counters.answered},
+                    {"unanswered", counters.unanswered},
+                    {"refused", counters.refused},
+                    {"late_answers", counters.late_answers},
+                    {"violations", counters.violations},
+                    {"idle_bells", counters.idle_bells},
+                    {"starts", counters.starts},
+                    {"start_failures", counters.start_failures},
+                    {"kills", counters.kills},
+                    {"deaths", counters.deaths},
+                    {"events_dropped", counters.events_dropped}}},
+                  {"members", members}};
+  return json.dump(-1, ' ', true, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace tutti
