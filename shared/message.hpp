@@ -1,7 +1,8 @@
 // The words that supervisor and worker exchange: what is said at start, per request and per answer.
 //
-//   StartBlock   supervisor → worker, in `down`, before the worker exists: which model, which shapes
-//   HelloBlock   worker → supervisor, in `up`, once: ready with these shapes, or why not
+//   StartBlock   supervisor → worker, over the control socket for a template and in `down` for an isolate:
+//                which model, which shapes
+//   HelloBlock   isolate → supervisor, in `up`, once: ready with these shapes, or why not
 //   Request      supervisor → worker, in a ring line: rows at this offset of `input`, due by then
 //   Answer       worker → supervisor, in a ring line: done, or not, and how long it took
 //
@@ -20,13 +21,7 @@
 namespace tutti {
 
 inline constexpr std::uint64_t kProtocolMagic = 0x697474'75742e31;  // "1.tutti" read as bytes
-inline constexpr std::uint32_t kProtocolVersion = 1;
-
-/// The descriptors that a worker is started with, beside 0, 1 and 2; nothing else is inherited.
-inline constexpr int kInputDescriptor = 3;  // `input`, read only
-inline constexpr int kDownDescriptor = 4;   // `down`, read only
-inline constexpr int kUpDescriptor = 5;     // `up`
-inline constexpr int kBellDescriptor = 6;   // eventfd that wakes the supervisor
+inline constexpr std::uint32_t kProtocolVersion = 2;
 
 /// A text of bounded length in shared memory; not NUL-terminated.
 template <std::size_t Bytes>
@@ -42,7 +37,7 @@ struct BoundedText {
   [[nodiscard]] std::string_view view() const noexcept { return {bytes.data(), size < Bytes ? size : Bytes}; }
 };
 
-/// What a worker must know to start. Written once by the supervisor, before the worker is spawned.
+/// What a worker must know to start. Written once by the supervisor, before the worker reads it.
 struct StartBlock {
   std::uint64_t magic;
   std::uint32_t version;
@@ -57,12 +52,12 @@ struct StartBlock {
   std::int64_t spin_ns;          // how long to look before sleeping
   std::uint32_t yields;          // 1: give the core away between looks (more isolates than cores)
   std::uint32_t classification;  // 1: classification, 0: regression
-  std::uint32_t generation;      // of this isolate: carried in every id
-  std::uint32_t reserved;
-  BoundedText<kNameMax> name;   // "boosted/0"
-  BoundedText<kPathMax> model;  // absolute path
-  BoundedText<kNameMax> kind;   // "" recognises it
-  BoundedText<kNameMax> fault;  // a fault point to arm; read only by workers built for tests
+  std::uint32_t generation;      // of this isolate or template; an isolate's is carried in every id
+  std::uint32_t forks;           // 1: fork an isolate for each order; 0: become the first one ordered
+  BoundedText<kNameMax> name;    // "boosted/0"
+  BoundedText<kPathMax> model;   // absolute path
+  BoundedText<kNameMax> kind;    // "" recognises it
+  BoundedText<kNameMax> fault;   // a fault point to arm; read only by workers built for tests
 };
 
 enum class HelloState : std::uint32_t { none = 0, ready = 1, failed = 2 };
@@ -74,7 +69,7 @@ struct HelloBlock {
   std::uint32_t features;
   std::uint32_t outputs;
   std::uint32_t error_code;  // Errc, when failed
-  std::uint64_t load_ns;     // time from start of the worker to ready
+  std::uint64_t load_ns;     // time from the order to ready
   BoundedText<kWorkerTextMax> what;
   BoundedText<kWorkerTextMax> where;
   BoundedText<kWorkerTextMax> hint;

@@ -8,8 +8,11 @@
  *
  * examples/plugin/threshold.c is a whole model in about thirty lines.
  *
- * Each isolate loads the library into a process of its own and opens one state in it. One thread makes all
- * calls, one after the other; another isolate's calls happen in another process. The process has an empty
+ * One process per member loads the library and opens one state in it; each isolate is a fork of that process,
+ * with its own copy of the state. One thread makes all calls, one after the other; another isolate's calls
+ * happen in another process. A library that does not survive a fork (its state is a connection, a device)
+ * exports `const uint32_t tutti_plugin_never_fork = 1;` with TUTTI_PLUGIN_EXPORT; then, and when open() leaves
+ * threads running, every isolate loads it for itself. The process has an empty
  * environment and may have no file system and no network, so a plug-in best carries its weights within
  * itself. A plug-in that crashes, hangs or scribbles costs its own isolate and nobody else's.
  *
@@ -27,6 +30,7 @@ extern "C" {
 
 #define TUTTI_PLUGIN_ABI 1u
 #define TUTTI_PLUGIN_SYMBOL "tutti_plugin_v1"
+#define TUTTI_PLUGIN_NEVER_FORK_SYMBOL "tutti_plugin_never_fork"
 
 /* The tasks of an ensemble. */
 #define TUTTI_TASK_CLASSIFICATION 0u

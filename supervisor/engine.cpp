@@ -1,7 +1,6 @@
 #include "supervisor/engine.hpp"
 
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <cassert>
@@ -14,8 +13,6 @@
 
 namespace tutti {
 namespace {
-
-constexpr std::uint32_t kIdleBellsMax = 2000;  // a second, of one isolate
 
 std::uint64_t seed_of(const LaunchOptions& options) {
   return options.seed != 0 ? options.seed : std::random_device{}();
@@ -55,7 +52,7 @@ Engine::Engine(EnsembleConfig config, const LaunchOptions& options, std::shared_
     : config_(std::move(config)),
       options_(options),
       log_(std::move(log)),
-      core_(config_, seed_of(options)),
+      core_(config_, seed_of(options), options.templates),
       combiner_(std::move(combiner)) {
   const std::uint32_t isolates = core_.isolates();
   const SpinPlan spin = spin_plan(config_);
@@ -68,6 +65,8 @@ Engine::Engine(EnsembleConfig config, const LaunchOptions& options, std::shared_
   slots_.resize(core_.slots());
   links_.resize(isolates);
   notes_.resize(isolates);
+  templates_.resize(config_.members.size());
+  template_notes_.resize(config_.members.size());
   for (std::uint32_t isolate = 0; isolate < isolates; ++isolate) {
     const std::uint32_t member = core_.member_of(isolate);
     notes_[isolate].name =
@@ -168,17 +167,10 @@ void Engine::carry_out() {
         finish(action.slot);
         break;
       case Action::Kind::kill:
-        // No process yet: it is being started, and install() will see that it is not wanted.
-        if (links_[action.isolate]) links_[action.isolate]->process().signal(SIGKILL);
-        ++counters_.kills;
-        tell_kill(action.isolate);
-        break;
       case Action::Kind::spawn:
-        spawns_.push_back({.isolate = action.isolate, .generation = core_.life(action.isolate).generation()});
-        break;
       case Action::Kind::start_template:
       case Action::Kind::kill_template:
-        assert(!"the core was made without templates");
+        carry_out_process(action);
         break;
     }
   }
@@ -224,7 +216,8 @@ bool Engine::drain(std::uint32_t isolate, Time now) {
       notes_[isolate].lied = true;
       ++counters_.violations;
       tell(Event::Kind::violated, isolate, now);
-      log_->error("{}: wrote what no correct worker writes; it is killed and replaced", notes_[isolate].name);
+      notes_[isolate].last_error = "protocol violation: it wrote what no correct worker writes";
+      log_->error("{}: {}; it is killed and replaced", notes_[isolate].name, notes_[isolate].last_error);
       core_.condemn(isolate, consumed.fate);
       break;
     }
@@ -247,6 +240,7 @@ void Engine::note_answer(std::uint32_t isolate, const Expected& expected, const 
 void Engine::tick(Time now) {
   core_.tick(now);
   carry_out();
+  give_up_unborn(now);
 }
 
 bool Engine::prepare_sleep() {
@@ -333,243 +327,6 @@ std::string Engine::missing_voters(const Prediction& prediction) const {
     if (!vote.message.empty()) text += " (" + vote.message + ")";
   }
   return text;
-}
-
-// ---- isolates ----
-
-Result<WorkerLink> Engine::start_worker(const SpawnOrder& order) const {
-  const std::uint32_t index = core_.member_of(order.isolate);
-  const MemberConfig& member = config_.members[index];
-  // A fault strikes the first life of the first instance only, so that healing can be seen.
-  const bool strikes = order.generation == 1 && order.isolate == core_.first_isolate(index);
-  std::string fault;
-  for (const auto& [name, spec] : options_.faults) {
-    if (name == member.name && strikes) fault = spec;
-  }
-  return WorkerLink::start(plan_, member, notes_[order.isolate].name, order.generation, fault);
-}
-
-bool Engine::install(const SpawnOrder& order, Result<WorkerLink> link, Time now) {
-  const IsolateLife& life = core_.life(order.isolate);
-  if (life.generation() != order.generation || !life.has_process()) return false;
-  IsolateNotes& notes = notes_[order.isolate];
-  if (!link) {
-    notes.last_error = describe(link.error());
-    ++counters_.start_failures;
-    tell(Event::Kind::start_failed, order.isolate, now);
-    log_->error("{}: cannot be started: {}", notes.name, notes.last_error);
-    core_.spawn_failed(order.isolate, now);
-    return false;
-  }
-  notes.lied = false;
-  notes.idle_bells = 0;
-  links_[order.isolate] = std::move(*link);
-  ++counters_.starts;
-  tell(Event::Kind::started, order.isolate, now);
-  log_->debug("{}: started, pid {}", notes.name, links_[order.isolate]->process().pid());
-  // Condemned while it was being started.
-  if (std::holds_alternative<Dying>(life.state())) links_[order.isolate]->process().signal(SIGKILL);
-  return true;
-}
-
-void Engine::abandon(const SpawnOrder& order, const Error& error, Time now) {
-  IsolateNotes& notes = notes_[order.isolate];
-  notes.last_error = describe(error);
-  log_->error("{}: {}", notes.name, notes.last_error);
-  links_[order.isolate].reset();
-  core_.spawn_failed(order.isolate, now);
-}
-
-void Engine::rang(std::uint32_t isolate, Time now) {
-  if (!links_[isolate]) return;
-  IsolateNotes& notes = notes_[isolate];
-  if (std::holds_alternative<Starting>(core_.life(isolate).state())) take_hello(isolate, now);
-  const bool news = drain(isolate, now);
-  if (news) {
-    carry_out();
-    return;
-  }
-  if (now >= notes.bells_window) {
-    notes.bells_window = now + std::chrono::seconds(1);
-    notes.idle_bells = 0;
-  }
-  ++counters_.idle_bells;
-  if (++notes.idle_bells > kIdleBellsMax) {
-    notes.idle_bells = 0;
-    log_->error("{}: rings its bell without an answer; it is killed and replaced", notes.name);
-    core_.condemn(isolate, {.state = VoteState::protocol_violation});
-    carry_out();
-  }
-}
-
-void Engine::take_hello(std::uint32_t isolate, Time now) {
-  const auto hello = links_[isolate]->hello();
-  if (!hello) return;
-  IsolateNotes& notes = notes_[isolate];
-  if (!*hello || (*hello)->error) {
-    notes.last_error = describe(*hello ? *(*hello)->error : hello->error());
-    ++counters_.start_failures;
-    tell(Event::Kind::start_failed, isolate, now);
-    log_->error("{}: cannot start: {}", notes.name, notes.last_error);
-    core_.condemn(isolate, {.state = *hello ? VoteState::start_failed : VoteState::protocol_violation});
-    carry_out();
-    return;
-  }
-  notes.load = (*hello)->load;
-  if (core_.life(isolate).restarts() > 0) {
-    log_->warn("{}: answers again (restart {})", notes.name, core_.life(isolate).restarts());
-  }
-  core_.hello(isolate, now);
-  tell(Event::Kind::ready, isolate, now);
-  tell_readiness(now);
-}
-
-bool Engine::reap(std::uint32_t isolate, std::uint16_t generation, Time now) {
-  if (core_.life(isolate).generation() != generation || !links_[isolate]) return false;
-  const auto seen = links_[isolate]->process().reap();
-  if (!seen) return false;
-  // It may have loaded and failed, or answered, just before it died. A finished answer counts.
-  if (std::holds_alternative<Starting>(core_.life(isolate).state())) take_hello(isolate, now);
-  drain(isolate, now);
-  const auto* dying = std::get_if<Dying>(&core_.life(isolate).state());
-  const bool told_why = dying != nullptr && dying->cause.state == VoteState::start_failed;
-  core_.gone(isolate, *seen, now);
-  ++counters_.deaths;
-  tell(Event::Kind::died, isolate, now, core_.last_cause(isolate));
-  tell_readiness(now);
-  links_[isolate].reset();
-  const std::string cause = describe(core_.last_cause(isolate));
-  IsolateNotes& notes = notes_[isolate];
-  if (!told_why) notes.last_error = cause;
-  if (core_.last_cause(isolate).state != VoteState::exited || seen->state != VoteState::crashed) {
-    log_->warn("{}: {}", notes.name, cause);
-  }
-  carry_out();
-  return true;
-}
-
-Result<void> Engine::kill_worker(std::string_view member) {
-  for (std::uint32_t index = 0; index < core_.members(); ++index) {
-    if (config_.members[index].name != member) continue;
-    for (std::uint32_t i = 0; i < core_.instances(index); ++i) {
-      const std::uint32_t isolate = core_.first_isolate(index) + i;
-      if (!links_[isolate] || !core_.life(isolate).ready()) continue;
-      links_[isolate]->process().signal(SIGKILL);
-      return {};
-    }
-    return std::unexpected(
-        Error{Errc::not_ready, "none of its workers is ready", std::string(member), "try again"});
-  }
-  return std::unexpected(Error{Errc::bad_usage, fmt::format("no member is called '{}'", member), config_.name,
-                               "see tutti plan"});
-}
-
-void Engine::close() {
-  core_.close();
-  carry_out();
-}
-
-void Engine::kill_all() {
-  core_.kill_all();
-  carry_out();
-}
-
-bool Engine::any_process() const {
-  return std::ranges::any_of(links_, [](const auto& link) { return link.has_value(); });
-}
-
-bool Engine::all_tried() const {
-  for (std::uint32_t isolate = 0; isolate < core_.isolates(); ++isolate) {
-    if (!core_.tried(isolate)) return false;
-  }
-  return true;
-}
-
-// ---- what is told ----
-
-void Engine::tell(Event::Kind kind, std::uint32_t isolate, Time now, VoteFate cause) {
-  const IsolateLife& life = core_.life(isolate);
-  events_->push({.kind = kind,
-                 .isolate = notes_[isolate].name,
-                 .pid = links_[isolate] ? links_[isolate]->process().pid() : 0,
-                 .generation = life.generation(),
-                 .restarts = life.restarts(),
-                 .cause = cause,
-                 .members_ready = core_.members_ready(),
-                 .quorum = core_.quorum(),
-                 .at = now});
-}
-
-void Engine::tell_kill(std::uint32_t isolate) {
-  const auto* dying = std::get_if<Dying>(&core_.life(isolate).state());
-  if (dying != nullptr) tell(Event::Kind::kill_sent, isolate, monotonic_now(), dying->cause);
-}
-
-void Engine::tell_readiness(Time now) {
-  const bool met = core_.members_ready() >= core_.quorum();
-  if (met == quorum_seen_) return;
-  quorum_seen_ = met;
-  events_->push({.kind = met ? Event::Kind::quorum_regained : Event::Kind::quorum_lost,
-                 .isolate = {},
-                 .members_ready = core_.members_ready(),
-                 .quorum = core_.quorum(),
-                 .at = now});
-}
-
-IsolateStatus Engine::isolate_status(std::uint32_t isolate, Time now) const {
-  const IsolateLife& life = core_.life(isolate);
-  IsolateStatus status{.name = notes_[isolate].name,
-                       .last_end = core_.last_cause(isolate),
-                       .last_error = notes_[isolate].last_error,
-                       .generation = life.generation(),
-                       .restarts = life.restarts(),
-                       .pid = links_[isolate] ? links_[isolate]->process().pid() : 0,
-                       .outstanding = core_.outstanding(isolate),
-                       .next_in = std::nullopt,
-                       .usage = std::nullopt};
-  if (const auto* waiting = std::get_if<Waiting>(&life.state())) {
-    status.next_in = std::max(waiting->until - now, Duration::zero());
-  } else {
-    status.phase = std::holds_alternative<Starting>(life.state()) ? IsolatePhase::starting
-                   : life.ready()                                 ? IsolatePhase::ready
-                                                                  : IsolatePhase::dying;
-  }
-  return status;
-}
-
-EnsembleStatus Engine::status(Time now) const {
-  EnsembleStatus status{.quorum = core_.quorum(),
-                        .members = {},
-                        .in_flight = core_.in_flight(),
-                        .uptime = now - created_,
-                        .counters = counters_,
-                        .supervisor = std::nullopt};
-  status.counters.events_dropped = events_->dropped();
-  for (std::uint32_t index = 0; index < core_.members(); ++index) {
-    MemberStatus member{.name = config_.members[index].name,
-                        .instances = core_.instances(index),
-                        .pids = {},
-                        .last_error = {},
-                        .isolates = {},
-                        .missed = {}};
-    for (std::uint32_t i = 0; i < member.instances; ++i) {
-      const std::uint32_t isolate = core_.first_isolate(index) + i;
-      IsolateStatus one = isolate_status(isolate, now);
-      if (one.phase == IsolatePhase::ready) ++member.ready;
-      member.restarts += one.restarts;
-      if (one.pid != 0) member.pids.push_back(one.pid);
-      if (!one.last_error.empty()) member.last_error = one.last_error;
-      member.load = std::max(member.load, notes_[isolate].load);
-      member.isolates.push_back(std::move(one));
-    }
-    tallies_[index].tell(member);
-    status.members.push_back(std::move(member));
-  }
-  const std::uint32_t ready = core_.members_ready();
-  status.readiness = ready == core_.members()  ? Readiness::ready
-                     : ready >= core_.quorum() ? Readiness::degraded
-                                               : Readiness::not_ready;
-  return status;
 }
 
 }  // namespace tutti

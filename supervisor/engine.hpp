@@ -5,6 +5,8 @@
 //
 // One thread at a time: whoever holds the runner's mutex drives it. It never blocks and never waits. Spawning
 // is left to the runner's own thread, since a worker must not outlive the thread that spawned it (PDEATHSIG).
+// engine.cpp has the way of a request, engine_processes.cpp the way of a process, engine_status.cpp what is
+// told.
 #pragma once
 
 #include <spdlog/logger.h>
@@ -43,10 +45,22 @@ struct Delivery {
   Prediction prediction;
 };
 
-/// A worker to be started, outside the mutex.
+/// A process to be started, outside the mutex.
 struct SpawnOrder {
-  std::uint32_t isolate = 0;
+  enum class What : std::uint8_t {
+    isolate,        // forked from its member's template
+    whole_isolate,  // loads its model itself
+    member,         // the template of a member
+  };
+  What what = What::isolate;
+  std::uint32_t index = 0;  // of the isolate or the member
   std::uint16_t generation = 0;
+};
+
+/// What was started for an order: nothing yet but its memory, for an isolate that is to be forked.
+struct Started {
+  std::optional<WorkerLink> isolate;
+  std::optional<TemplateLink> model;
 };
 
 class Engine {
@@ -69,35 +83,46 @@ class Engine {
   bool prepare_sleep();
   [[nodiscard]] Time wake_at() const;
 
-  // ---- events of an isolate, named with the generation that they belong to ----
+  // ---- events of a process, named with the generation that they belong to ----
   [[nodiscard]] bool has_spawns() const noexcept { return !spawns_.empty(); }
   std::vector<SpawnOrder> take_spawns() { return std::exchange(spawns_, {}); }
-  /// Starts the worker of an order; touches nothing of the engine, so it needs no mutex.
-  [[nodiscard]] Result<WorkerLink> start_worker(const SpawnOrder& order) const;
-  /// Installs what start_worker made. Returns false when it is no longer wanted (it is then dropped).
-  bool install(const SpawnOrder& order, Result<WorkerLink> link, Time now);
-  /// An installed worker cannot be watched: it is ended and counts as one that could not be started.
+  /// Starts what was ordered; touches nothing of the engine, so it needs no mutex.
+  [[nodiscard]] Result<Started> start(const SpawnOrder& order) const;
+  /// Installs what start() made. Returns false when it is no longer wanted (it is then dropped).
+  bool install(const SpawnOrder& order, Result<Started> started, Time now);
+  /// An installed process cannot be watched: it is ended and counts as one that could not be started.
   void abandon(const SpawnOrder& order, const Error& error, Time now);
   /// The doorbell of an isolate rang.
-  void rang(std::uint32_t isolate, Time now);
-  /// The worker may be dead: reaps it if so. True if it was.
-  bool reap(std::uint32_t isolate, std::uint16_t generation, Time now);
+  void rang(std::uint32_t isolate, std::uint16_t generation, Time now);
+  /// Something can be read from the control socket of what was ordered. False: it will say nothing more.
+  bool hear(const SpawnOrder& order, Time now);
+  /// The process of what was ordered may be dead: reaps it if so. True if there is nothing left to watch.
+  bool reap(const SpawnOrder& order, Time now);
+  /// Isolates that were forked and adopted since the last call, to be watched.
+  std::vector<SpawnOrder> take_adopted() { return std::exchange(adopted_, {}); }
   Result<void> kill_worker(std::string_view member);
 
   // ---- ending ----
   void close();
-  void kill_all();
+  void kill_all(Time now);
   [[nodiscard]] bool any_process() const;
 
   [[nodiscard]] WorkerLink* link(std::uint32_t isolate) {
     return links_[isolate] ? &*links_[isolate] : nullptr;
   }
+  /// False once what was ordered is gone or given up.
+  [[nodiscard]] bool current(const SpawnOrder& order) const;
+  /// The link that speaks for what was ordered on a control socket; null when it is gone or has none.
+  [[nodiscard]] TemplateLink* control(const SpawnOrder& order);
+  /// The process of what was ordered; null when it is gone or not born.
+  [[nodiscard]] Process* process(const SpawnOrder& order);
   [[nodiscard]] const Core& core() const noexcept { return core_; }
   [[nodiscard]] const EnsembleConfig& config() const noexcept { return config_; }
   /// Without what the processes use: that is read outside the mutex.
   [[nodiscard]] EnsembleStatus status(Time now) const;
   [[nodiscard]] bool all_tried() const;
-  [[nodiscard]] const std::string& isolate_name(std::uint32_t isolate) const { return notes_[isolate].name; }
+  /// "boosted/0" for an isolate, "boosted" for a template.
+  [[nodiscard]] const std::string& name_of(const SpawnOrder& order) const;
   [[nodiscard]] bool owes_answers() const noexcept { return core_.owed() > 0; }
   std::vector<Delivery>& deliveries() noexcept { return deliveries_; }
   [[nodiscard]] spdlog::logger& log() const noexcept { return *log_; }
@@ -111,6 +136,10 @@ class Engine {
     Waiter* waiter = nullptr;
     OnPrediction done;
     Prediction own;
+  };
+  struct TemplateNotes {
+    std::string last_error;
+    Duration load{};
   };
   struct IsolateNotes {
     std::string name;  // "boosted/0"
@@ -126,17 +155,34 @@ class Engine {
   Result<std::uint32_t> accept(MatrixView x, Time now, Time deadline);
   void prepare(Prediction& prediction, std::uint32_t rows) const;
   void carry_out();
+  void carry_out_process(const Action& action);
   void publish(const Action& action);
   void wake_asked();
   bool drain(std::uint32_t isolate, Time now);
   void take_hello(std::uint32_t isolate, Time now);
+  [[nodiscard]] WorkerOrder worker_order(const SpawnOrder& order) const;
+  [[nodiscard]] const MemberConfig& member_of(const SpawnOrder& order) const;
+  bool install_isolate(const SpawnOrder& order, Started started, Time now);
+  bool install_template(const SpawnOrder& order, Started started, Time now);
+  void note_error(const SpawnOrder& order, std::string text);
+  void condemn(const SpawnOrder& order, VoteFate cause);
+  void heed(const SpawnOrder& order, const TemplateLink::Heard& heard, Time now);
+  bool take_born(const SpawnOrder& order, const TemplateLink::Heard& heard, Time now);
+  void distrust(const SpawnOrder& order, const std::string& why);
+  bool reap_isolate(const SpawnOrder& order, Time now);
+  bool reap_template(const SpawnOrder& order, Time now);
+  void drop_unborn(std::uint32_t member, Time now);
+  void give_up_unborn(Time now);
   void note_answer(std::uint32_t isolate, const Expected& expected, const Consumed& consumed);
   void finish(std::uint32_t slot);
   Result<void> conclude(const Pending& request, Prediction& prediction);
   [[nodiscard]] float* part(std::uint32_t slot, std::uint32_t member) const;
   void tell(Event::Kind kind, std::uint32_t isolate, Time now, VoteFate cause = {});
+  void tell_start(std::uint32_t isolate, Time now);
   void tell_kill(std::uint32_t isolate);
   void tell_readiness(Time now);
+  /// Of the isolate's process; 0 while there is none.
+  [[nodiscard]] pid_t pid_of(std::uint32_t isolate) const;
   [[nodiscard]] IsolateStatus isolate_status(std::uint32_t isolate, Time now) const;
   [[nodiscard]] std::string missing_voters(const Prediction& prediction) const;
 
@@ -149,9 +195,13 @@ class Engine {
   Region input_;
   std::size_t slot_bytes_ = 0;
   std::vector<Slot> slots_;
-  std::vector<std::optional<WorkerLink>> links_;
+  std::vector<std::optional<WorkerLink>> links_;        // [isolates]
+  std::vector<std::optional<TemplateLink>> templates_;  // [members]
   std::vector<IsolateNotes> notes_;
+  std::vector<TemplateNotes> template_notes_;
   std::vector<SpawnOrder> spawns_;
+  std::vector<SpawnOrder> adopted_;
+  std::vector<std::uint32_t> unborn_;  // isolates that were condemned before there was a process to kill
   std::vector<Delivery> deliveries_;
   std::vector<std::uint32_t> asked_;  // isolates published to since the last wake_asked()
   std::unique_ptr<bool[]> answered_;  // [members], scratch

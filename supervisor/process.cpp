@@ -7,8 +7,10 @@
 #include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
@@ -16,14 +18,14 @@
 #include <string_view>
 #include <vector>
 
-#include "shared/message.hpp"
+#include "shared/control.hpp"
 #include "supervisor/packaged_worker.hpp"
 
 namespace tutti {
 namespace {
 
-constexpr int kFirstDescriptor = kInputDescriptor;
-static_assert(kDownDescriptor == 4 && kUpDescriptor == 5 && kBellDescriptor == 6);
+constexpr int kFirstHighDescriptor = 64;
+static_assert(kControlDescriptor < kFirstHighDescriptor);
 
 // The worker's environment: nothing of the supervisor's but what sanitizers need to speak.
 std::vector<std::string> worker_environment() {
@@ -89,30 +91,31 @@ std::string directory_of_this_program() {
 
 }  // namespace
 
-Result<Process> Process::spawn(const SpawnRequest& request) {
-  std::array<int, 2> pipe{};
-  if (::pipe2(pipe.data(), O_CLOEXEC) != 0)
-    return std::unexpected(system_error("pipe2", errno, request.program));
-  Descriptor reading(pipe[0]);
-  Descriptor writing(pipe[1]);
-  ::fcntl(reading.get(), F_SETFL, O_NONBLOCK);
-
-  // dup2 onto 3 to 6 could overwrite a source that has such a number itself, so all are moved high first.
-  SpawnActions actions;
-  std::array<Descriptor, 4> high;
-  for (std::size_t i = 0; i < high.size(); ++i) {
-    high[i] = Descriptor(::fcntl(request.descriptors[i], F_DUPFD_CLOEXEC, 64));
-    if (!high[i].is_open()) {
-      return std::unexpected(
-          system_error("fcntl(F_DUPFD)", errno, request.program, "raise the descriptor limit"));
-    }
+Result<OutputPipe> OutputPipe::create() {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+    return std::unexpected(system_error("pipe2", errno, {}, "raise the descriptor limit (ulimit -n)"));
   }
+  ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
+  return OutputPipe{.reading = Descriptor(ends[0]), .writing = Descriptor(ends[1])};
+}
+
+Result<Process> Process::spawn(const SpawnRequest& request) {
+  // dup2 onto 1 to 3 could overwrite a source that has such a number itself, so both are moved high first.
+  const Descriptor control(::fcntl(request.control, F_DUPFD_CLOEXEC, kFirstHighDescriptor));
+  const Descriptor output(::fcntl(request.output, F_DUPFD_CLOEXEC, kFirstHighDescriptor));
+  if (!control.is_open() || !output.is_open()) {
+    return std::unexpected(
+        system_error("fcntl(F_DUPFD)", errno, request.program,
+                     "raise the descriptor limit (ulimit -n); tutti plan says how many are "
+                     "needed"));
+  }
+  SpawnActions actions;
   actions.open_null(STDIN_FILENO);
-  actions.move(writing.get(), STDOUT_FILENO);
-  actions.move(writing.get(), STDERR_FILENO);
-  for (std::size_t i = 0; i < high.size(); ++i)
-    actions.move(high[i].get(), kFirstDescriptor + static_cast<int>(i));
-  actions.close_from(kBellDescriptor + 1);
+  actions.move(output.get(), STDOUT_FILENO);
+  actions.move(output.get(), STDERR_FILENO);
+  actions.move(control.get(), kControlDescriptor);
+  actions.close_from(kControlDescriptor + 1);
 
   std::string name = "tutti-worker";
   std::array<char*, 2> arguments{name.data(), nullptr};
@@ -129,18 +132,34 @@ Result<Process> Process::spawn(const SpawnRequest& request) {
     return std::unexpected(system_error("posix_spawn", failure, request.program,
                                         "is tutti-worker installed beside tutti, and may it be executed?"));
   }
-  // The child is ours and unreaped, so its pid cannot be another process's yet.
-  process.pidfd_ = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, process.pid_, 0)));
-  if (!process.pidfd_.is_open()) {
-    const int error_number = errno;
+  if (auto opened = process.open(); !opened) {
     ::kill(process.pid_, SIGKILL);
     ::waitpid(process.pid_, nullptr, 0);
-    return std::unexpected(system_error("pidfd_open", error_number, request.program,
-                                        error_number == EMFILE ? "raise the descriptor limit (ulimit -n)"
-                                                               : "tutti needs Linux 5.3 or later"));
+    return std::unexpected(opened.error());
   }
-  process.output_ = std::move(reading);
   return process;
+}
+
+Result<Process> Process::adopt(pid_t pid) {
+  // A look that reaps nothing: it fails unless the process is our child.
+  siginfo_t info{};
+  if (pid <= 0 || ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0) {
+    return std::unexpected(Error{Errc::protocol, fmt::format("process {} is no child of the supervisor", pid),
+                                 "adopting a worker", "the worker that reported it is not to be trusted"});
+  }
+  Process process;
+  process.pid_ = pid;
+  if (auto opened = process.open(); !opened) return std::unexpected(opened.error());
+  return process;
+}
+
+// The child is ours and unreaped, so its pid cannot be another process's yet.
+Result<void> Process::open() {
+  pidfd_ = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+  if (pidfd_.is_open()) return {};
+  return std::unexpected(system_error(
+      "pidfd_open", errno, fmt::format("process {}", pid_),
+      errno == EMFILE ? "raise the descriptor limit (ulimit -n)" : "tutti needs Linux 5.3 or later"));
 }
 
 Process& Process::operator=(Process&& other) noexcept {
@@ -148,7 +167,7 @@ Process& Process::operator=(Process&& other) noexcept {
     end();
     pid_ = std::exchange(other.pid_, -1);
     pidfd_ = std::move(other.pidfd_);
-    output_ = std::move(other.output_);
+    anchor_ = std::exchange(other.anchor_, false);
   }
   return *this;
 }
@@ -162,7 +181,8 @@ std::optional<VoteFate> Process::reap() noexcept {
   siginfo_t info{};
   int result = 0;
   do {
-    result = ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG);
+    result = ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info,
+                      WEXITED | WNOHANG | (anchor_ ? WNOWAIT : 0));
   } while (result != 0 && errno == EINTR);
   if (result == 0 && info.si_pid == 0) return std::nullopt;
   pidfd_.close();
@@ -180,6 +200,19 @@ void Process::end() noexcept {
   constexpr int kPatienceMs = 2000;
   ::poll(&death, 1, kPatienceMs);
   reap();
+}
+
+ProcessGroup::~ProcessGroup() {
+  ::kill(-leader_, SIGKILL);
+  // One in an uninterruptible state outlives its SIGKILL; it is left to the kernel.
+  constexpr int kLooks = 10'000;
+  constexpr timespec kPause{.tv_sec = 0, .tv_nsec = 200'000};
+  for (int look = 0; look < kLooks; ++look) {
+    siginfo_t info{};
+    const int result = ::waitid(P_PGID, static_cast<id_t>(leader_), &info, WEXITED | WNOHANG);
+    if (result != 0 && errno == ECHILD) return;
+    if (result == 0 && info.si_pid == 0) ::nanosleep(&kPause, nullptr);
+  }
 }
 
 Result<std::string> find_worker() {

@@ -1,7 +1,8 @@
-// A worker process: started with four descriptors and nothing else, watched and reaped by pidfd.
+// A worker process: a child of this one, watched and reaped by pidfd.
 #pragma once
 
-#include <array>
+#include <sys/types.h>
+
 #include <optional>
 #include <string>
 #include <utility>
@@ -12,13 +13,25 @@
 
 namespace tutti {
 
+/// A worker's standard output and error: it writes, the supervisor reads without blocking.
+struct OutputPipe {
+  Descriptor reading;
+  Descriptor writing;
+  /// Errors: system.
+  static Result<OutputPipe> create();
+};
+
 /// What a worker is started with.
 struct SpawnRequest {
-  std::string program;             // absolute path of tutti-worker
-  std::array<int, 4> descriptors;  // input, down, up, bell; they become 3, 4, 5, 6
+  std::string program;  // absolute path of tutti-worker
+  int control = -1;     // becomes kControlDescriptor
+  int output = -1;      // becomes 1 and 2
 };
 
 /// A running (or dead and unreaped) child. Destroying it kills and reaps.
+///
+/// One that leads a group is an anchor: it stays unreaped until its ProcessGroup is gone, so that the group's
+/// number cannot become another's.
 class Process {
  public:
   Process() = default;
@@ -28,27 +41,45 @@ class Process {
   Process& operator=(const Process&) = delete;
   ~Process() { end(); }
 
-  /// Starts a worker with an empty environment (sanitizer options excepted), standard input closed, its
-  /// output in a pipe. Call it from a thread that lives as long as the worker should: PDEATHSIG follows the
+  /// Starts a worker with an empty environment (sanitizer options excepted) and no descriptor beyond those of
+  /// the request. Call it from a thread that lives as long as the worker should: PDEATHSIG follows the
   /// thread. posix_spawn shares the address space until exec, so no writable mapping is ever inherited.
   static Result<Process> spawn(const SpawnRequest& request);
 
+  /// Takes charge of a child that another child made for us (CLONE_PARENT).
+  /// Errors: protocol (it is no child of ours), system.
+  static Result<Process> adopt(pid_t pid);
+
   [[nodiscard]] bool running() const noexcept { return pidfd_.is_open(); }
-  [[nodiscard]] int pid() const noexcept { return pid_; }
+  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
   /// Readable when the process is dead.
   [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
-  /// The reading end of its standard output and error, non-blocking. To be taken once.
-  Descriptor take_output() noexcept { return std::move(output_); }
 
+  void set_anchor(bool anchor) noexcept { anchor_ = anchor; }
   void signal(int number) const noexcept;
-  /// If dead: reaps it and says how it died. Never blocks.
+  /// If dead: reaps it, unless it is an anchor, and says how it died. Never blocks.
   std::optional<VoteFate> reap() noexcept;
 
  private:
+  Result<void> open();
   void end() noexcept;
-  int pid_ = -1;
+  pid_t pid_ = -1;
   Descriptor pidfd_;
-  Descriptor output_;
+  bool anchor_ = false;
+};
+
+/// A spawned process and all that descend from it, known or not: a fork that was never announced, one that
+/// was given up. Whoever has to do with one of them holds the group; the last to let go ends what is left.
+class ProcessGroup {
+ public:
+  /// `leader` was spawned, and is an anchor.
+  explicit ProcessGroup(pid_t leader) noexcept : leader_(leader) {}
+  ProcessGroup(const ProcessGroup&) = delete;
+  ProcessGroup& operator=(const ProcessGroup&) = delete;
+  ~ProcessGroup();
+
+ private:
+  pid_t leader_;
 };
 
 /// Where tutti-worker is: TUTTI_WORKER if set, beside this program, or in the package that this program was

@@ -38,16 +38,18 @@ Duration bounded(Duration deadline) {
 
 }  // namespace
 
-/// What the runner's thread watches of one incarnation of an isolate.
+/// What the runner's thread watches of one incarnation of an isolate or a template.
 struct Runner::Watch {
-  Watch(asio::io_context& io, const SpawnOrder& spawned, std::string isolate_name)
-      : order(spawned), name(std::move(isolate_name)), death(io), output(io), pause(io), again(io) {}
+  Watch(asio::io_context& io, const SpawnOrder& spawned, std::string its_name)
+      : order(spawned), name(std::move(its_name)), death(io), control(io), output(io), pause(io), again(io) {}
   SpawnOrder order;
   std::string name;
-  asio::posix::stream_descriptor death;   // a pidfd
-  asio::posix::stream_descriptor output;  // its standard output and error
-  asio::steady_timer pause;               // of a flood
-  asio::steady_timer again;               // for a death that cannot be reaped yet
+  pid_t pid = -1;                          // whose death is watched
+  asio::posix::stream_descriptor death;    // a pidfd
+  asio::posix::stream_descriptor control;  // the control socket, where it has one
+  asio::posix::stream_descriptor output;   // its standard output and error
+  asio::steady_timer pause;                // of a flood
+  asio::steady_timer again;                // for a death that cannot be reaped yet
   std::array<char, 16'384> buffer{};
   LineStrainer strainer;
 };
@@ -88,7 +90,7 @@ Runner::~Runner() {
   {
     Lock lock(mutex_);
     changed_.wait(lock, [&] { return engine_->core().in_flight() == 0; });
-    engine_->kill_all();
+    engine_->kill_all(monotonic_now());
     // A process that outlives its SIGKILL is left to the kernel.
     changed_.wait_for(lock, std::chrono::seconds(2), [&] { return !engine_->any_process(); });
   }
@@ -224,13 +226,13 @@ EnsembleStatus Runner::status(ReadUsage usage) const {
 
 // ---- the runner's thread ----
 
-// Starts the workers that were ordered: regions and process are made without the mutex, since both take time.
+// Starts what was ordered: regions and processes are made without the mutex, since both take time.
 void Runner::spawn_ordered(Lock& lock) {
   for (const SpawnOrder& order : engine_->take_spawns()) {
     lock.unlock();
-    Result<WorkerLink> link = engine_->start_worker(order);
+    Result<Started> started = engine_->start(order);
     lock.lock();
-    if (engine_->install(order, std::move(link), monotonic_now()) && !add_watch(order)) {
+    if (engine_->install(order, std::move(started), monotonic_now()) && !add_watch(order)) {
       engine_->abandon(order, system_error("watching the worker", errno, {}, "raise the descriptor limit"),
                        monotonic_now());
     }
@@ -238,18 +240,83 @@ void Runner::spawn_ordered(Lock& lock) {
   changed_.notify_all();
 }
 
+// An isolate's bell is known by its number and generation: the description of one that is gone can outlive
+// it.
 bool Runner::add_watch(const SpawnOrder& order) {
-  WorkerLink& link = *engine_->link(order.isolate);
-  const auto watch = std::make_shared<Watch>(io_, order, engine_->isolate_name(order.isolate));
-  Descriptor death(::fcntl(link.process().pidfd(), F_DUPFD_CLOEXEC, 0));
-  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.u32 = order.isolate}};
-  if (!death.is_open() || ::epoll_ctl(bells_.native_handle(), EPOLL_CTL_ADD, link.bell(), &event) != 0)
-    return false;
-  watch->death.assign(death.release());
-  watch->output.assign(link.process().take_output().release());
-  watch_death(watch);
+  const auto watch = std::make_shared<Watch>(io_, order, engine_->name_of(order));
+  if (TemplateLink* control = engine_->control(order)) {
+    Descriptor socket(::fcntl(control->socket(), F_DUPFD_CLOEXEC, 0));
+    if (!socket.is_open()) return false;
+    watch->control.assign(socket.release());
+    watch_control(watch);
+  }
+  if (order.what == SpawnOrder::What::member) {
+    watch->output.assign(engine_->control(order)->take_output().release());
+  } else {
+    WorkerLink& link = *engine_->link(order.index);
+    epoll_event event{.events = EPOLLIN | EPOLLET,
+                      .data = {.u64 = order.index | std::uint64_t{order.generation} << 32U}};
+    if (::epoll_ctl(bells_.native_handle(), EPOLL_CTL_ADD, link.bell(), &event) != 0) return false;
+    watch->output.assign(link.take_output().release());
+  }
   watch_output(watch);
+  if (engine_->process(order) != nullptr)
+    watch_process(watch);
+  else
+    unborn_.push_back(watch);
   return true;
+}
+
+// Watches the process as it is known now; a template's may have made another one that takes its place.
+void Runner::watch_process(const std::shared_ptr<Watch>& watch) {
+  const Process* process = engine_->process(watch->order);
+  if (process == nullptr || process->pid() == watch->pid) return;
+  watch->pid = process->pid();
+  const int death = ::fcntl(process->pidfd(), F_DUPFD_CLOEXEC, 0);
+  if (death < 0) {
+    engine_->abandon(watch->order,
+                     system_error("watching the worker", errno, {}, "raise the descriptor limit"),
+                     monotonic_now());
+    return;
+  }
+  boost::system::error_code ignored;
+  watch->death.close(ignored);
+  watch->death.assign(death);
+  watch_death(watch);
+}
+
+// Isolates that were forked since the last look have processes now; those given up never will.
+void Runner::watch_adopted() {
+  for (const SpawnOrder& order : engine_->take_adopted()) {
+    for (const auto& watch : unborn_) {
+      if (watch->order.index == order.index && watch->order.generation == order.generation)
+        watch_process(watch);
+    }
+  }
+  std::erase_if(unborn_,
+                [&](const auto& watch) { return watch->pid > 0 || !engine_->current(watch->order); });
+}
+
+void Runner::watch_control(const std::shared_ptr<Watch>& watch) {
+  watch->control.async_wait(asio::posix::stream_descriptor::wait_read,
+                            [this, watch](const boost::system::error_code& error) {
+                              if (!error) on_notice(watch);
+                            });
+}
+
+void Runner::on_notice(const std::shared_ptr<Watch>& watch) {
+  Lock lock = enter();
+  const bool more = engine_->hear(watch->order, monotonic_now());
+  watch_process(watch);
+  watch_adopted();
+  changed_.notify_all();
+  if (!more) engine_->reap(watch->order, monotonic_now());
+  leave(std::move(lock));
+  boost::system::error_code ignored;
+  if (more)
+    watch_control(watch);
+  else
+    watch->control.close(ignored);
 }
 
 void Runner::watch_bells() {
@@ -266,7 +333,8 @@ void Runner::on_bells() {
   const int count = ::epoll_wait(bells_.native_handle(), events.data(), static_cast<int>(events.size()), 0);
   Lock lock = enter();
   for (int i = 0; i < count; ++i) {
-    engine_->rang(events[static_cast<std::size_t>(i)].data.u32, monotonic_now());
+    const std::uint64_t rang = events[static_cast<std::size_t>(i)].data.u64;
+    engine_->rang(static_cast<std::uint32_t>(rang), static_cast<std::uint16_t>(rang >> 32U), monotonic_now());
   }
   changed_.notify_all();
   leave(std::move(lock));
@@ -298,12 +366,11 @@ void Runner::watch_death(const std::shared_ptr<Watch>& watch) {
 void Runner::on_death(const std::shared_ptr<Watch>& watch) {
   Lock lock = enter();
   const SpawnOrder& order = watch->order;
-  if (WorkerLink* link = engine_->link(order.isolate)) {
-    // The dead worker's descriptor could keep the description, and so the registration, alive.
-    ::epoll_ctl(bells_.native_handle(), EPOLL_CTL_DEL, link->bell(), nullptr);
-  }
-  const bool reaped = engine_->reap(order.isolate, order.generation, monotonic_now());
-  if (!reaped && engine_->link(order.isolate) != nullptr) {
+  const bool over = engine_->reap(order, monotonic_now());
+  watch_process(watch);
+  watch_adopted();
+  const Process* process = engine_->process(order);
+  if (!over && process != nullptr && process->pid() == watch->pid && process->running()) {
     // Dead, but held by a tracer (a debugger, LeakSanitizer): its end can be had when that lets go.
     watch->again.expires_after(kSafetyTick);
     watch->again.async_wait([this, watch](const boost::system::error_code& stopped) {

@@ -54,11 +54,15 @@ class Runner {
   void spawn_ordered(Lock& lock);
   void watch_bells();
   void watch_timer();
+  void watch_process(const std::shared_ptr<Watch>& watch);
   void watch_death(const std::shared_ptr<Watch>& watch);
+  void watch_control(const std::shared_ptr<Watch>& watch);
+  void on_notice(const std::shared_ptr<Watch>& watch);
   void watch_output(const std::shared_ptr<Watch>& watch);
   void on_bells();
   void on_death(const std::shared_ptr<Watch>& watch);
   [[nodiscard]] bool add_watch(const SpawnOrder& order);
+  void watch_adopted();
   static void deliver(std::vector<Delivery> deliveries);
 
   std::unique_ptr<Engine> engine_;
@@ -68,6 +72,7 @@ class Runner {
   boost::asio::io_context io_;
   boost::asio::posix::stream_descriptor bells_;  // an epoll set of the isolates' eventfds, edge-triggered
   boost::asio::posix::stream_descriptor timer_;  // a timerfd, armed by whoever leaves
+  std::vector<std::shared_ptr<Watch>> unborn_;   // of isolates whose processes are not known yet
   Time armed_ = kNever;
   std::thread thread_;
 };

@@ -82,6 +82,7 @@ struct LaunchOptions {
   /// package.
   std::string worker;
   std::uint64_t seed = 0;      // of the restart jitter; 0 draws one
+  bool templates = true;       // false: each isolate loads its model itself; slower, for comparison
   bool require_quorum = true;  // false: launch succeeds whatever starts (tutti check asks for this)
   std::vector<std::pair<std::string, std::string>>
       faults;  // member, fault point; for workers built for tests

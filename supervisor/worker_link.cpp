@@ -1,5 +1,6 @@
 #include "supervisor/worker_link.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -12,57 +13,63 @@
 
 namespace tutti {
 
-Result<WorkerLink> WorkerLink::start(const WorkerPlan& plan, const MemberConfig& member,
-                                     const std::string& name, std::uint16_t generation,
-                                     const std::string& fault) {
+Result<WorkerLink> WorkerLink::create(const WorkerPlan& plan, const MemberConfig& member,
+                                      const WorkerOrder& order) {
   auto down = Region::create("tutti-down", plan.shape.down_bytes(), Writer::creator);
   if (!down) return std::unexpected(down.error());
   auto up = Region::create("tutti-up", plan.shape.up_bytes(), Writer::peer);
   if (!up) return std::unexpected(up.error());
+  auto output = OutputPipe::create();
+  if (!output) return std::unexpected(output.error());
   WorkerLink link;
   link.bell_ = Descriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!link.bell_.is_open()) return std::unexpected(system_error("eventfd", errno, name));
+  if (!link.bell_.is_open()) return std::unexpected(system_error("eventfd", errno, order.name));
   link.shape_ = plan.shape;
   link.features_ = plan.features;
   link.classification_ = plan.classification;
   link.down_region_ = std::move(*down);
   link.up_region_ = std::move(*up);
+  link.output_ = std::move(*output);
   link.down_ = DownView<std::byte>(link.down_region_.data(), plan.shape.lines);
   link.up_ = UpView<const std::byte>(link.up_region_.data(), plan.shape);
   link.requests_ = RingWriter<Request>(link.down_.requests());
   link.answers_ = RingReader<Answer, ChannelLoad>(link.up_.answers());
-
-  StartBlock& start = link.down_.start();
-  start = {.magic = kProtocolMagic,
-           .version = kProtocolVersion,
-           .supervisor_pid = ::getpid(),
-           .features = plan.features,
-           .outputs = plan.shape.outputs,
-           .lines = plan.shape.lines,
-           .rows_max = plan.shape.rows_max,
-           .input_bytes = plan.input_bytes,
-           .down_bytes = plan.shape.down_bytes(),
-           .up_bytes = plan.shape.up_bytes(),
-           .spin_ns = plan.spin_ns,
-           .yields = plan.yields ? 1U : 0U,
-           .classification = plan.classification ? 1U : 0U,
-           .generation = generation,
-           .reserved = 0,
-           .name = {},
-           .model = {},
-           .kind = {},
-           .fault = {}};
-  start.name.assign(name);
-  start.model.assign(member.model);
-  start.kind.assign(member.kind);
-  start.fault.assign(fault);
-
-  auto process = Process::spawn({.program = plan.program,
-                                 .descriptors = {plan.input_descriptor, link.down_region_.descriptor(),
-                                                 link.up_region_.descriptor(), link.bell_.get()}});
-  if (!process) return std::unexpected(process.error());
-  link.process_ = std::move(*process);
+  link.down_.start() = start_block(plan, member, order);
   return link;
+}
+
+std::array<int, kForkDescriptors> WorkerLink::descriptors() const noexcept {
+  return {down_region_.descriptor(), up_region_.descriptor(), bell_.get(), output_.writing.get()};
+}
+
+Result<void> WorkerLink::start_whole(const WorkerPlan& plan, const MemberConfig& member,
+                                     const WorkerOrder& order, std::uint32_t isolate) {
+  // It writes to the same pipe while it loads and when it serves.
+  Descriptor writing(::fcntl(output_.writing.get(), F_DUPFD_CLOEXEC, 0));
+  if (!writing.is_open()) return std::unexpected(system_error("fcntl(F_DUPFD)", errno, order.name));
+  auto started = TemplateLink::start(plan, member, order, {.reading = {}, .writing = std::move(writing)});
+  if (!started) return std::unexpected(started.error());
+  // The order waits in the socket until the model is loaded.
+  const ForkOrder self{.magic = kProtocolMagic, .isolate = isolate, .generation = order.generation};
+  if (auto ordered = started->order(self, descriptors()); !ordered) return ordered;
+  output_.writing.close();
+  whole_ = std::move(*started);
+  return {};
+}
+
+Result<void> WorkerLink::order_fork(TemplateLink& from, std::uint32_t isolate, std::uint16_t generation) {
+  const ForkOrder order{.magic = kProtocolMagic, .isolate = isolate, .generation = generation};
+  auto ordered = from.order(order, descriptors());
+  output_.writing.close();
+  group_ = from.group();
+  return ordered;
+}
+
+Result<void> WorkerLink::adopt(pid_t pid) {
+  auto process = Process::adopt(pid);
+  if (!process) return std::unexpected(process.error());
+  process_ = std::move(*process);
+  return {};
 }
 
 std::optional<Result<Hello>> WorkerLink::hello() const {

@@ -1,43 +1,44 @@
 // The supervisor's end of one incarnation of an isolate: its process, its two regions, its rings.
 //
+//   create ──▶ order_fork (from its member's template) ──Notice born──▶ adopt ──▶ hello
+//         └──▶ start_whole (loads the model itself) ────────────────────────────▶ hello
+//
 // Made anew for every start and dropped at death; nothing of it is ever repaired or reused.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
-#include <string>
+#include <utility>
 
 #include "shared/channel.hpp"
 #include "shared/region.hpp"
 #include "supervisor/config/config.hpp"
 #include "supervisor/consume.hpp"
 #include "supervisor/process.hpp"
+#include "supervisor/template_link.hpp"
 
 namespace tutti {
 
-/// What every worker of an ensemble has in common.
-struct WorkerPlan {
-  std::string program;
-  ChannelShape shape;
-  std::uint32_t features = 0;
-  bool classification = false;
-  std::int64_t spin_ns = 0;
-  bool yields = false;
-  int input_descriptor = -1;
-  std::uint64_t input_bytes = 0;
-};
-
-/// What a worker said when it was done loading; checked.
+/// What an isolate said when it was ready; checked.
 struct Hello {
-  std::optional<Error> error;  // it could not load its model
+  std::optional<Error> error;  // it cannot serve
   Duration load{};
 };
 
 class WorkerLink {
  public:
-  /// Creates the regions and starts the process. `name` is "boosted/0".
-  static Result<WorkerLink> start(const WorkerPlan& plan, const MemberConfig& member, const std::string& name,
-                                  std::uint16_t generation, const std::string& fault);
+  /// Creates the regions. Errors: system.
+  static Result<WorkerLink> create(const WorkerPlan& plan, const MemberConfig& member,
+                                   const WorkerOrder& order);
+  /// Starts a process that loads the model itself and becomes this isolate. Errors: system.
+  Result<void> start_whole(const WorkerPlan& plan, const MemberConfig& member, const WorkerOrder& order,
+                           std::uint32_t isolate);
+  /// Orders a fork of the template; the process is there once it was adopted. Errors: system.
+  Result<void> order_fork(TemplateLink& from, std::uint32_t isolate, std::uint16_t generation);
+  /// Takes charge of the process that was forked. Errors: protocol, system.
+  Result<void> adopt(pid_t pid);
 
   // ---- requests ----
   void publish(const Request& request) noexcept {
@@ -68,8 +69,16 @@ class WorkerLink {
   }
   [[nodiscard]] int bell() const noexcept { return bell_.get(); }
 
-  Process& process() noexcept { return process_; }
-  [[nodiscard]] const Process& process() const noexcept { return process_; }
+  /// False between the order and the adoption.
+  [[nodiscard]] bool has_process() const noexcept { return process().pid() > 0; }
+  Process& process() noexcept { return whole_ ? whole_->process() : process_; }
+  [[nodiscard]] const Process& process() const noexcept { return whole_ ? whole_->process() : process_; }
+  /// If its process is dead: reaps it and says how it died. Never blocks.
+  std::optional<VoteFate> reap() noexcept { return whole_ ? whole_->reap() : process_.reap(); }
+  /// Of one that was started whole; else null.
+  TemplateLink* whole() noexcept { return whole_ ? &*whole_ : nullptr; }
+  /// The reading end of its standard output and error. To be taken once.
+  Descriptor take_output() noexcept { return std::move(output_.reading); }
 
  private:
   WorkerLink() = default;
@@ -79,6 +88,7 @@ class WorkerLink {
     down_.sleeping().store(0, std::memory_order_relaxed);
   }
   void wake() noexcept;
+  [[nodiscard]] std::array<int, kForkDescriptors> descriptors() const noexcept;
 
   ChannelShape shape_;
   std::uint32_t features_ = 0;
@@ -90,6 +100,9 @@ class WorkerLink {
   UpView<const std::byte> up_;
   RingWriter<Request> requests_;
   RingReader<Answer, ChannelLoad> answers_;
+  OutputPipe output_;
+  std::shared_ptr<ProcessGroup> group_;  // of the template that it was forked from; outlives process_
+  std::optional<TemplateLink> whole_;
   Process process_;
   bool flag_raised_ = false;
 };

@@ -21,6 +21,8 @@ class Spread : public Model {
     return {.features = inner_->shape().features, .outputs = classes_, .kind = OutputKind::probabilities};
   }
 
+  [[nodiscard]] bool may_fork() const noexcept final { return inner_->may_fork(); }
+
   Result<void> predict(MatrixView x, MutableMatrixView out) final {
     assert(out.rows == x.rows && out.columns == classes_);
     // The inner answer fills the first `rows` floats of out. Spread from the last row on, no number is

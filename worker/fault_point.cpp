@@ -31,6 +31,7 @@ Fault& armed() {
 }  // namespace
 
 void arm_fault(std::string_view spec) noexcept {
+  armed() = {};
   if (spec.empty()) return;
   const std::size_t at = spec.find('@');
   if (at == std::string_view::npos) refuse(spec);

@@ -42,6 +42,9 @@ class Model {
 
   [[nodiscard]] virtual ModelShape shape() const noexcept = 0;
 
+  /// False when a process that has this model must not be forked: isolates then load it each for themselves.
+  [[nodiscard]] virtual bool may_fork() const noexcept { return true; }
+
   /// Predicts.
   ///   x    f32 [rows][shape().features]; NaN means missing
   ///   out  f32 [rows][shape().outputs], wholly written on success; may not alias x

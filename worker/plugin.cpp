@@ -63,11 +63,21 @@ std::optional<std::string> thrown_by(Call call) {
   }
 }
 
+/// What a library exports.
+struct Loaded {
+  tutti_plugin table{};
+  bool may_fork = true;
+};
+
 class PluginModel final : public Model {
  public:
-  PluginModel(const tutti_plugin& table, void* state, ModelShape shape, std::uint32_t rows_max,
-              std::string where)
-      : table_(table), state_(state), shape_(shape), rows_max_(rows_max), where_(std::move(where)) {}
+  PluginModel(const Loaded& loaded, void* state, ModelShape shape, std::uint32_t rows_max, std::string where)
+      : table_(loaded.table),
+        may_fork_(loaded.may_fork),
+        state_(state),
+        shape_(shape),
+        rows_max_(rows_max),
+        where_(std::move(where)) {}
 
   ~PluginModel() override {
     // What close() throws has nobody left to hear it.
@@ -75,6 +85,7 @@ class PluginModel final : public Model {
   }
 
   [[nodiscard]] ModelShape shape() const noexcept override { return shape_; }
+  [[nodiscard]] bool may_fork() const noexcept override { return may_fork_; }
 
   Result<void> predict(MatrixView x, MutableMatrixView out) override {
     assert(x.columns == shape_.features && out.columns == shape_.outputs && x.rows == out.rows);
@@ -97,6 +108,7 @@ class PluginModel final : public Model {
 
  private:
   tutti_plugin table_;  // a copy: what the library does to its own no longer matters
+  bool may_fork_;
   void* state_;
   ModelShape shape_;
   std::uint32_t rows_max_;
@@ -104,7 +116,7 @@ class PluginModel final : public Model {
 };
 
 /// Loads the library and returns a copy of its table, complete and of our ABI.
-Result<tutti_plugin> load_table(const ModelSource& source, const std::string& where) {
+Result<Loaded> load_library(const ModelSource& source, const std::string& where) {
   // Without a slash dlopen would search the system's directories for a file of that name.
   if (!source.path.starts_with('/')) {
     return bad("the path of a plug-in is not absolute", where, "give the path from / on");
@@ -142,7 +154,8 @@ Result<tutti_plugin> load_table(const ModelSource& source, const std::string& wh
       table->close == nullptr) {
     return bad("name, open, predict or close is NULL in the plug-in's table", where, "set all four");
   }
-  return *table;
+  const auto* never_fork = static_cast<const std::uint32_t*>(dlsym(library, TUTTI_PLUGIN_NEVER_FORK_SYMBOL));
+  return Loaded{.table = *table, .may_fork = never_fork == nullptr || *never_fork == 0};
 }
 
 /// The shape that open() reported, if there can be such a model.
@@ -163,8 +176,9 @@ Result<ModelShape> checked(const tutti_shape& shape, const std::string& where) {
 
 Result<std::unique_ptr<Model>> load_plugin(const ModelSource& source) {
   const std::string file = file_name(source.path);
-  const Result<tutti_plugin> table = load_table(source, file);
-  if (!table) return std::unexpected(table.error());
+  const Result<Loaded> loaded = load_library(source, file);
+  if (!loaded) return std::unexpected(loaded.error());
+  const tutti_plugin* const table = &loaded->table;
   const std::string where =
       fmt::format("{} ({})", file, one_line({table->name, strnlen(table->name, kNameMax)}, kNameMax));
 
@@ -194,7 +208,7 @@ Result<std::unique_ptr<Model>> load_plugin(const ModelSource& source) {
     static_cast<void>(thrown_by([&] { table->close(state); }));
     return std::unexpected(model_shape.error());
   }
-  return std::make_unique<PluginModel>(*table, state, *model_shape, source.rows_max, where);
+  return std::make_unique<PluginModel>(*loaded, state, *model_shape, source.rows_max, where);
 }
 
 }  // namespace tutti

@@ -34,6 +34,7 @@ has() { # FILE TEXT NAME
 }
 empty() { if [[ ! -s "$work/$1" ]]; then pass; else fail "$2: $1 should be empty"; fi; }
 same() { if [[ "$1" == "$2" ]]; then pass; else fail "$3: '$1' where '$2' was expected"; fi; }
+# Templates and isolates: two processes a member.
 workers_of() { pgrep -P "$1" 2>/dev/null | wc -l; }
 
 config="$examples/breast_cancer.toml"
@@ -68,7 +69,7 @@ has out '"isolates": 3' "plan"
 expect 0 "schema" "$tutti" schema
 has out '"$schema"' "schema"
 expect 0 "version" "$tutti" version --json
-has out '"protocol": 1' "version"
+has out '"protocol": 2' "version"
 
 # ---- run: what goes where ----
 expect 0 "run" "$tutti" run "$config" -i "$rows" --target target
@@ -137,7 +138,7 @@ same "$(wc -l <"$work/closed.csv")" "$((count + 1))" "answers with standard desc
 env --default-signal=INT "$tutti" run "$config" -i "$rows" --target target --repeat 1000000 --json \
   --set answer.grace=20s >"$work/out" 2>"$work/err" &
 pid=$!
-for _ in $(seq 100); do (($(workers_of $pid) == 3)) && break; sleep 0.05; done
+for _ in $(seq 100); do (($(workers_of $pid) == 6)) && break; sleep 0.05; done
 sleep 0.3
 # shellcheck disable=SC2046  # three pids
 kill -STOP $(pgrep -P $pid)
@@ -182,7 +183,7 @@ env --default-signal=INT "$tutti" run "$config" -i - --output "$work/interrupted
 pid=$!
 exec 9>"$work/endless"
 cat "$rows" >&9
-for _ in $(seq 100); do (($(workers_of $pid) == 3)) && break; sleep 0.1; done
+for _ in $(seq 100); do (($(workers_of $pid) == 6)) && break; sleep 0.1; done
 sleep 0.5
 kill -INT $pid
 code=0
@@ -196,9 +197,9 @@ same "$(workers_of $pid)" 0 "workers left after Ctrl-C"
 "$tutti" run "$config" -i - --output "$work/killed.csv" <"$work/endless" 2>"$work/err" &
 pid=$!
 exec 9>"$work/endless"
-for _ in $(seq 100); do (($(workers_of $pid) == 3)) && break; sleep 0.1; done
+for _ in $(seq 100); do (($(workers_of $pid) == 6)) && break; sleep 0.1; done
 workers="$(pgrep -P $pid | tr '\n' ' ')"
-same "$(echo "$workers" | wc -w)" 3 "workers before the kill"
+same "$(echo "$workers" | wc -w)" 6 "workers before the kill"
 kill -KILL $pid
 wait $pid 2>/dev/null
 exec 9>&-

@@ -122,7 +122,7 @@ TEST_CASE("launch: a stacking model answers from the members' votes, in an isola
   EnsembleConfig config = hostile_config(2);
   config.combine = {.rule = CombineRule::stacking, .model = kBin + "/test_plugins/steady.so"};
   Ensemble ensemble = launch(config);
-  CHECK(Footprint::now().children == 3);
+  CHECK(Footprint::now().children == 3 * 2);  // a template and an isolate each
   const std::vector<float> x{0, 0};
   const auto check = [](const Prediction& prediction) {
     CHECK(prediction.voted == 2);
@@ -198,7 +198,7 @@ TEST_CASE("launch: an ensemble can be replaced by another one, with and without 
   REQUIRE(ensemble.predict({x.data(), 1, 2}));
   ensemble = launch(stacked);
   REQUIRE(ensemble.predict({x.data(), 1, 2}));
-  CHECK(Footprint::now().children == 2);
+  CHECK(Footprint::now().children == 2 * 2);  // a template and an isolate each
 }
 
 TEST_CASE("launch: a deadline beyond every clock is the longest one, not one in the past", "[launch]") {
@@ -274,7 +274,7 @@ TEST_CASE("launch: what was launched leaves nothing behind", "[launch]") {
     Ensemble ensemble = launch(hostile_config(2, 2));
     const std::vector<float> x{0, 0};
     REQUIRE(ensemble.predict({x.data(), 1, 2}));
-    CHECK(Footprint::now().children == 4);
+    CHECK(Footprint::now().children == 2 * (1 + 2));  // a template and two isolates each
   }
   CHECK(Footprint::now() == before);
 }

@@ -1,11 +1,67 @@
-/* A member that always behaves: it gives both classes one half, whatever it is asked. */
+/* A member that always behaves: it gives both classes one half, whatever it is asked.
+ *
+ * Built under other names it does one thing beside that at open(): see CMakeLists.txt. STEADY_LIE is what it
+ * sends over the worker's control socket, as a correct worker never does. */
+#include <pthread.h>
 #include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "tutti_plugin.h"
+
+#define STEADY_LIE_SHORT 1      /* five bytes */
+#define STEADY_LIE_DESCRIPTOR 2 /* a descriptor */
+#define STEADY_LIE_BORN 3       /* that it is an isolate nobody ordered */
+#define STEADY_LIE_TWICE 4      /* that it has the model, before it has */
+
+#ifdef STEADY_NEVER_FORK
+TUTTI_PLUGIN_EXPORT const uint32_t tutti_plugin_never_fork = 1;
+#endif
+
+#ifdef STEADY_THREAD
+static void* sleep_for_ever(void* nothing) {
+  for (;;) pause();
+  return nothing;
+}
+#endif
+
+#ifdef STEADY_LIE
+/* The first words of a Notice; see shared/control.hpp. */
+struct lie {
+  uint64_t magic;
+  uint32_t version, kind, isolate, generation;
+  char rest[1576];
+};
+
+static void tell_lie(void) {
+  struct lie lie = {0x69747475742e31u, 2, STEADY_LIE == STEADY_LIE_BORN ? 4 : 2, 999, 1, {0}};
+  char control[CMSG_SPACE(sizeof(int))] = {0};
+  struct iovec part = {&lie, STEADY_LIE == STEADY_LIE_SHORT ? 5 : sizeof lie};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  if (STEADY_LIE == STEADY_LIE_DESCRIPTOR) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    struct cmsghdr* rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    memset(CMSG_DATA(rights), 0, sizeof(int));
+  }
+  sendmsg(3, &message, 0);
+}
+#endif
 
 static int steady_open(const tutti_open* ask, tutti_shape* shape, void** state, char* message,
                        size_t message_bytes) {
   (void)ask, (void)message, (void)message_bytes;
+#ifdef STEADY_THREAD
+  pthread_t thread;
+  pthread_create(&thread, NULL, sleep_for_ever, NULL);
+#endif
+#ifdef STEADY_LIE
+  tell_lie();
+#endif
   shape->outputs = 1;
   shape->means = TUTTI_MEANS_PROBABILITY;
   *state = NULL;

@@ -1,0 +1,151 @@
+#include "supervisor/template_link.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "shared/log.hpp"
+
+namespace tutti {
+namespace {
+
+TemplateLink::Heard violation(std::string what) {
+  return {.kind = TemplateLink::Heard::Kind::violation,
+          .error = {Errc::protocol, std::move(what), "control socket",
+                    "install tutti and tutti-worker from the same build, or distrust the model"}};
+}
+
+Error reported_error(const Notice& notice) {
+  const bool shape = notice.error_code == static_cast<std::uint32_t>(Errc::shape_mismatch);
+  return {.code = shape ? Errc::shape_mismatch : Errc::bad_model,
+          .what = printable(notice.what.view()),
+          .where = printable(notice.where.view()),
+          .hint = printable(notice.hint.view())};
+}
+
+}  // namespace
+
+StartBlock start_block(const WorkerPlan& plan, const MemberConfig& member, const WorkerOrder& order) {
+  StartBlock start{.magic = kProtocolMagic,
+                   .version = kProtocolVersion,
+                   .supervisor_pid = ::getpid(),
+                   .features = plan.features,
+                   .outputs = plan.shape.outputs,
+                   .lines = plan.shape.lines,
+                   .rows_max = plan.shape.rows_max,
+                   .input_bytes = plan.input_bytes,
+                   .down_bytes = plan.shape.down_bytes(),
+                   .up_bytes = plan.shape.up_bytes(),
+                   .spin_ns = plan.spin_ns,
+                   .yields = plan.yields ? 1U : 0U,
+                   .classification = plan.classification ? 1U : 0U,
+                   .generation = order.generation,
+                   .forks = order.forks ? 1U : 0U,
+                   .name = {},
+                   .model = {},
+                   .kind = {},
+                   .fault = {}};
+  start.name.assign(order.name);
+  start.model.assign(member.model);
+  start.kind.assign(member.kind);
+  start.fault.assign(order.fault);
+  return start;
+}
+
+Result<TemplateLink> TemplateLink::start(const WorkerPlan& plan, const MemberConfig& member,
+                                         const WorkerOrder& order, OutputPipe output) {
+  auto pair = make_control_pair();
+  if (!pair) return std::unexpected(pair.error());
+  // Sent before anybody can read it: the message waits in the socket.
+  const StartBlock start = start_block(plan, member, order);
+  if (!send_message(pair->supervisor.get(), bytes_of(start), {&plan.input_descriptor, kStartDescriptors})) {
+    return std::unexpected(system_error("sendmsg", errno, order.name));
+  }
+  auto process = Process::spawn(
+      {.program = plan.program, .control = pair->worker.get(), .output = output.writing.get()});
+  if (!process) return std::unexpected(process.error());
+  TemplateLink link;
+  link.socket_ = std::move(pair->supervisor);
+  link.output_ = std::move(output.reading);
+  link.process_ = std::move(*process);
+  link.process_.set_anchor(true);
+  link.group_ = std::make_shared<ProcessGroup>(link.process_.pid());
+  return link;
+}
+
+Result<void> TemplateLink::order(const ForkOrder& order,
+                                 const std::array<int, kForkDescriptors>& descriptors) {
+  if (send_message(socket_.get(), bytes_of(order), descriptors)) return {};
+  return std::unexpected(system_error("sendmsg", errno, "the template's control socket",
+                                      "the template has ended, or does not read its orders"));
+}
+
+TemplateLink::Heard TemplateLink::hear() {
+  Notice notice{};
+  const Received got = receive_message(socket_.get(), writable_bytes_of(notice), {});
+  if (got.kind == Received::Kind::nothing) return {};
+  if (got.kind == Received::Kind::closed) {
+    closed_ = true;
+    return {.kind = Heard::Kind::closed};
+  }
+  if (got.descriptors > 0) return violation("it sent descriptors");
+  if (got.bytes != sizeof notice || notice.magic != kProtocolMagic || notice.version != kProtocolVersion) {
+    return violation(fmt::format("it sent {} bytes that are no notice", got.bytes));
+  }
+  return judge(notice, got.sender);
+}
+
+TemplateLink::Heard TemplateLink::judge(const Notice& notice, pid_t sender) {
+  switch (notice.kind) {
+    case NoticeKind::loading:
+    case NoticeKind::loaded:
+    case NoticeKind::failed: {
+      if (reported_) return violation("it reported twice");
+      reported_ = notice.kind != NoticeKind::loading;
+      if (auto known = recognise(sender); !known) return violation(known.error().what);
+      if (notice.kind == NoticeKind::loading) return {.kind = Heard::Kind::loading};
+      if (notice.kind == NoticeKind::failed)
+        return {.kind = Heard::Kind::failed, .error = reported_error(notice)};
+      return {.kind = Heard::Kind::loaded,
+              .load = Duration(static_cast<std::int64_t>(notice.load_ns & INT64_MAX)),
+              .may_fork = notice.may_fork != 0};
+    }
+    case NoticeKind::born:
+      return {
+          .kind = Heard::Kind::born,
+          .isolate = {.magic = kProtocolMagic, .isolate = notice.isolate, .generation = notice.generation},
+          .sender = sender};
+    default:
+      return violation("it sent a notice of an unknown kind");
+  }
+}
+
+// The process that loads the model is the one that was started, or one that this made inside new namespaces.
+Result<void> TemplateLink::recognise(pid_t sender) {
+  const bool same = sender == process_.pid() && process_.running();
+  if (!same && known_) {
+    return std::unexpected(Error{Errc::protocol, "a second process says that it has the model", {}, {}});
+  }
+  known_ = true;
+  if (same) return {};
+  auto adopted = Process::adopt(sender);
+  if (!adopted) return std::unexpected(adopted.error());
+  // The group has an anchor as long as one of its processes is unreaped: now it is this one.
+  adopted->set_anchor(true);
+  process_.set_anchor(false);
+  process_ = std::move(*adopted);
+  ended_.reset();
+  return {};
+}
+
+std::optional<VoteFate> TemplateLink::reap() noexcept {
+  if (!ended_) ended_ = process_.reap();
+  // The one that was started may end in order when it has made the one that loads the model.
+  const bool in_order = ended_ == VoteFate{.state = VoteState::exited, .detail = 0};
+  if (in_order && !known_ && !closed_) return std::nullopt;
+  return ended_;
+}
+
+}  // namespace tutti
