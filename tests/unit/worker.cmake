@@ -1,5 +1,8 @@
 # Tests of worker; see tutti_test() in tests/CMakeLists.txt.
 
+# A file that no model may read; the evil plug-in and its tests know the path.
+set(TUTTI_EVIL_CANARY ${PROJECT_BINARY_DIR}/canary/secret.txt)
+file(WRITE ${TUTTI_EVIL_CANARY} "nobody has read this\n")
 add_subdirectory(plugins)
 add_subdirectory(${PROJECT_SOURCE_DIR}/examples/plugin ${PROJECT_BINARY_DIR}/examples/plugin)
 tutti_test(safetensors_test SOURCES unit/safetensors_test.cpp LIBRARIES tutti_models nlohmann_json::nlohmann_json)
@@ -12,3 +15,6 @@ tutti_test(xgboost_test SOURCES unit/xgboost_test.cpp unit/xgboost_hostile_test.
   LIBRARIES tutti_models nlohmann_json::nlohmann_json)
 tutti_test(trees_test SOURCES unit/trees_test.cpp LIBRARIES tutti_models)
 tutti_test(adapt_test SOURCES unit/adapt_test.cpp LIBRARIES tutti_models nlohmann_json::nlohmann_json)
+tutti_test(cage_test SOURCES unit/cage_test.cpp unit/cage_filter_test.cpp plugins/evil_try.c LIBRARIES tutti_cage)
+target_compile_definitions(cage_test PRIVATE EVIL_CANARY="${TUTTI_EVIL_CANARY}")
+add_dependencies(cage_test tutti_test_plugins)

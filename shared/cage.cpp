@@ -1,0 +1,74 @@
+#include "shared/cage.hpp"
+
+#include <algorithm>
+
+namespace tutti {
+namespace {
+
+constexpr std::array<std::string_view, kWallCount> kNames{
+    "user_namespace", "pid_namespace",  "net_namespace",    "ipc_namespace",     "mount_namespace",
+    "uts_namespace",  "own_uid",        "no_capabilities",  "no_new_privileges", "not_dumpable",
+    "limits",         "landlock_files", "landlock_network", "landlock_scope",    "seccomp_load",
+    "seccomp_serve",  "cgroup_memory",  "cgroup_processes", "cgroup_cpu"};
+static_assert(static_cast<std::size_t>(Wall::cgroup_cpu) + 1 == kWallCount);
+
+using enum Wall;
+
+// Filters are never alone: under a filter that allows what a model needs to load, a path or a pid is only a
+// number, so whom it may reach is for namespaces, uids and Landlock to say.
+constexpr std::array<Threat, 7> kThreats{{
+    {"read or change the memory of other processes",
+     {{{seccomp_load, seccomp_serve, mount_namespace},
+       {seccomp_load, seccomp_serve, landlock_files},
+       {seccomp_load, seccomp_serve, user_namespace}}}},
+    {"send signals to other processes", {{{pid_namespace}, {own_uid, no_capabilities}, {landlock_scope}}}},
+    {"read or write files beside its model",
+     {{{mount_namespace, seccomp_load}, {landlock_files, seccomp_load}}}},
+    {"reach the network", {{{net_namespace}, {seccomp_load}}}},
+    {"run other programs or gain privileges",
+     {{{no_new_privileges, no_capabilities, seccomp_load, seccomp_serve}}}},
+    {"use kernel interfaces that no model needs (io_uring, bpf, userfaultfd, perf, namespaces)",
+     {{{seccomp_load, seccomp_serve}}}},
+    {"use up descriptors, disk or processes", {{{limits, seccomp_load, seccomp_serve}}}},
+}};
+
+}  // namespace
+
+std::string_view name_of(Wall wall) noexcept {
+  const auto index = static_cast<std::size_t>(wall);
+  return index < kNames.size() ? kNames[index] : std::string_view("unknown");
+}
+
+std::string names_of(Walls walls) {
+  std::string names;
+  for (std::size_t index = 0; index < kWallCount; ++index) {
+    if (!walls.has(static_cast<Wall>(index))) continue;
+    if (!names.empty()) names += ", ";
+    names += kNames[index];
+  }
+  return names.empty() ? "none" : names;
+}
+
+std::span<const Threat> threats() noexcept { return kThreats; }
+
+std::string_view name_of(IsolationLevel level) noexcept {
+  switch (level) {
+    case IsolationLevel::none:
+      return "none";
+    case IsolationLevel::partial:
+      return "partial";
+    case IsolationLevel::full:
+      return "full";
+  }
+  return "unknown";
+}
+
+IsolationLevel level_of(Walls walls) noexcept {
+  const auto stopped =
+      std::ranges::count_if(kThreats, [&](const Threat& threat) { return threat.stopped_by(walls); });
+  if (stopped == 0) return IsolationLevel::none;
+  return stopped == static_cast<std::ptrdiff_t>(kThreats.size()) ? IsolationLevel::full
+                                                                 : IsolationLevel::partial;
+}
+
+}  // namespace tutti

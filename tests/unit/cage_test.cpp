@@ -1,0 +1,333 @@
+// The cage as a model meets it: every attack of plugins/evil.h from inside, and what must still work.
+//
+// What a machine cannot give is not asserted: a test looks at the walls that hold and asks what they promise.
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <thread>
+#include <vector>
+
+#include "tests/catch.hpp"
+#include "tests/plugins/evil.h"
+#include "tests/unit/cage_world.hpp"
+#include "worker/cage/steps.hpp"
+
+using namespace tutti;
+using namespace tutti::cage_world;
+
+namespace {
+
+const std::string kLibrary = std::string(TUTTI_BIN) + "/test_plugins/steady.so";
+
+struct Expected {
+  int violation = -1;         // dies of SIGSYS, by this call; or
+  std::vector<int> errors{};  // one of these stops it, and the model goes on
+};
+
+Expected dies_by(long call) { return {.violation = static_cast<int>(call)}; }
+Expected stopped_by(std::initializer_list<int> errors) { return {.errors = errors}; }
+
+/// What must happen to each attack once the cage is sealed.
+std::map<int, Expected> while_serving() {
+  std::map<int, Expected> expected{
+      {EVIL_READ_CANARY, stopped_by({EACCES})},
+      {EVIL_WRITE_CANARY, stopped_by({EACCES})},
+      {EVIL_CHMOD_CANARY, dies_by(SYS_chmod)},
+      {EVIL_STAT_CANARY, stopped_by({EACCES})},
+      {EVIL_READ_SHADOW, stopped_by({EACCES})},
+      {EVIL_READ_ENVIRONMENT, stopped_by({EACCES})},
+      {EVIL_OWN_MEMORY_FILE, stopped_by({EACCES})},
+      {EVIL_MAKE_TEMPORARY, stopped_by({EACCES})},
+      {EVIL_MAKE_SHARED, stopped_by({EACCES})},
+      {EVIL_LEAVE_ROOT, dies_by(SYS_chroot)},
+      {EVIL_EXEC, dies_by(SYS_execve)},
+      {EVIL_FORK, dies_by(SYS_clone)},
+      {EVIL_VFORK_CALL, dies_by(SYS_clone)},
+      {EVIL_KILL_ALL, stopped_by({EPERM})},
+      {EVIL_KILL_PARENT, stopped_by({EPERM, ESRCH})},
+      {EVIL_KILL_FIRST, stopped_by({EPERM})},
+      {EVIL_TGKILL_FIRST, stopped_by({EPERM})},
+      {EVIL_PTRACE, dies_by(SYS_ptrace)},
+      {EVIL_READ_OTHER, dies_by(SYS_process_vm_readv)},
+      {EVIL_WRITE_OWN, dies_by(SYS_process_vm_writev)},
+      {EVIL_TAKE_DESCRIPTOR, dies_by(SYS_pidfd_open)},
+      {EVIL_RENICE, stopped_by({EPERM})},
+      {EVIL_RAISE_LIMIT, stopped_by({EPERM})},
+      {EVIL_IO_URING, dies_by(SYS_io_uring_setup)},
+      {EVIL_USERFAULTFD, dies_by(SYS_userfaultfd)},
+      {EVIL_BPF, dies_by(SYS_bpf)},
+      {EVIL_PERF, dies_by(SYS_perf_event_open)},
+      {EVIL_KEYCTL, dies_by(SYS_keyctl)},
+      {EVIL_UNSHARE_USER, dies_by(SYS_unshare)},
+      {EVIL_CLONE_USER, dies_by(SYS_clone)},
+      {EVIL_CLONE3, stopped_by({ENOSYS})},
+      {EVIL_SETUID, dies_by(SYS_setuid)},
+      {EVIL_MEMFD, dies_by(SYS_memfd_create)},
+      {EVIL_SHMGET, dies_by(SYS_shmget)},
+      {EVIL_MESSAGE_QUEUE, dies_by(SYS_mq_open)},
+      {EVIL_MAP_EXECUTABLE, dies_by(SYS_mmap)},
+      {EVIL_PROTECT_EXECUTABLE, dies_by(SYS_mprotect)},
+      {EVIL_CATCH_SIGSYS, stopped_by({EPERM})},
+      {EVIL_DUMPABLE, stopped_by({EINVAL})},
+      {EVIL_PUNCH_HOLES, stopped_by({EPERM})},
+      {EVIL_USE_UP_DESCRIPTORS, stopped_by({EPERM, EMFILE})},
+  };
+  for (int attack = EVIL_TCP; attack < EVIL_SOCKETPAIR; ++attack) expected[attack] = dies_by(SYS_socket);
+  expected[EVIL_SOCKETPAIR] = dies_by(SYS_socketpair);
+  return expected;
+}
+
+/// What must happen to the same while the model loads: it may open files there, and libraries may ask for
+/// much.
+std::map<int, Expected> while_loading() {
+  std::map<int, Expected> expected = while_serving();
+  for (const int attack : {EVIL_READ_CANARY, EVIL_WRITE_CANARY, EVIL_READ_SHADOW, EVIL_READ_ENVIRONMENT,
+                           EVIL_OWN_MEMORY_FILE, EVIL_MAKE_TEMPORARY, EVIL_MAKE_SHARED})
+    expected[attack] = stopped_by({EACCES, ENOENT, EROFS});
+  expected[EVIL_CHMOD_CANARY] = stopped_by({EPERM});
+  expected.erase(EVIL_STAT_CANARY);  // only the view hides that a file is there
+  for (const int attack : {EVIL_FORK, EVIL_VFORK_CALL, EVIL_MAP_EXECUTABLE, EVIL_PROTECT_EXECUTABLE,
+                           EVIL_KILL_ALL, EVIL_KILL_PARENT, EVIL_KILL_FIRST, EVIL_TGKILL_FIRST})
+    expected.erase(attack);
+  for (const int attack : {EVIL_TCP, EVIL_UDP, EVIL_UNIX, EVIL_NETLINK, EVIL_VSOCK, EVIL_SOCKETPAIR,
+                           EVIL_SETUID, EVIL_SHMGET, EVIL_MESSAGE_QUEUE, EVIL_TAKE_DESCRIPTOR})
+    expected[attack] = stopped_by({EPERM});
+  expected[EVIL_USE_UP_DESCRIPTORS] = stopped_by({EMFILE});
+  return expected;
+}
+
+std::string canary() {
+  std::ifstream file(EVIL_CANARY);
+  std::string text;
+  std::getline(file, text);
+  return text;
+}
+
+void check_attacks(Stage stage, const std::map<int, Expected>& all) {
+  alignas(4096) static std::array<char, 4096> inputs{};
+  for (const auto& [attack, expected] : all) {
+    const int number = attack;
+    const End end = run(request_for(kLibrary), stage, [number] { return evil_try(number, inputs.data()); });
+    INFO("attack " << attack << ": result " << end.result << " (" << std::strerror(std::max(end.result, 0))
+                   << "), call " << end.violation << ", signal " << end.signal << ", " << end.error);
+    if (expected.violation >= 0) {
+      CHECK(end.violation == expected.violation);
+      CHECK(end.signal == SIGSYS);
+      CHECK(end.result == -1);
+    } else {
+      CHECK(std::ranges::count(expected.errors, end.result) == 1);
+      CHECK(end.signal == 0);
+    }
+  }
+  CHECK(canary() == "nobody has read this");
+}
+
+bool sealed_here() {
+  return run(request_for(kLibrary), Stage::serve, [] { return 0; }).walls.has(Wall::seccomp_serve);
+}
+
+}  // namespace
+
+TEST_CASE("cage: once it serves, every attack is stopped or costs the worker its life", "[cage]") {
+  if (!sealed_here()) return;
+  check_attacks(Stage::serve, while_serving());
+}
+
+TEST_CASE("cage: while it loads its model, every attack is stopped or costs the worker its life", "[cage]") {
+  if (!sealed_here()) return;
+  check_attacks(Stage::load, while_loading());
+}
+
+TEST_CASE("cage: the 32-bit and x32 doors kill at once", "[cage]") {
+  if (!sealed_here()) return;
+  for (const int attack : {EVIL_INT80, EVIL_X32}) {
+    const End end = run(request_for(kLibrary), Stage::serve, [attack] { return evil_try(attack, nullptr); });
+    INFO("attack " << attack << ", result " << end.result);
+    // A kernel without that interface faults instead.
+    CHECK((end.signal == SIGSYS || end.signal == SIGSEGV || end.result == ENOSYS));
+    CHECK(end.result != 0);
+  }
+}
+
+TEST_CASE("cage: this machine's walls, and what they make", "[cage]") {
+  const End end = run(request_for(kLibrary), Stage::serve, [] { return 7; });
+  INFO(names_of(end.walls) << " | " << end.error);
+  REQUIRE(end.result == 7);
+  CHECK(end.signal == 0);
+  if (cage::kSanitized) {
+    CHECK(end.walls.empty());
+    return;
+  }
+  CHECK(
+      end.walls.has_all({Wall::no_capabilities, Wall::no_new_privileges, Wall::not_dumpable, Wall::limits}));
+  const bool own_pids = end.walls.has(Wall::pid_namespace);
+  // The launcher, and with a namespace the companion and the process that went on: all end, all are ours.
+  CHECK(end.companion == own_pids);
+  CHECK(end.children == (own_pids ? 3 : 1));
+}
+
+TEST_CASE("cage: a library beside the model can be loaded inside, and a model served", "[cage]") {
+  // Goal: the walls leave a plug-in what it needs. Method: dlopen it in the cage, then compute once sealed.
+  const End end = run(request_for(kLibrary), Stage::load, [] {
+    void* library = ::dlopen(kLibrary.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (library == nullptr) return 1;
+    return ::dlsym(library, "tutti_plugin_v1") != nullptr ? 0 : 2;
+  });
+  CHECK(end.result == 0);
+}
+
+TEST_CASE("cage: a plain model file lets its worker read that file and not the directory", "[cage]") {
+  const std::string directory = std::string(TUTTI_EXAMPLES) + "/models/wine";
+  const End own = run(request_for(directory + "/forest.ubj"), Stage::load,
+                      [&] { return ::open((directory + "/forest.ubj").c_str(), O_RDONLY) >= 0 ? 0 : errno; });
+  CHECK(own.result == 0);
+  const End other = run(request_for(directory + "/forest.ubj"), Stage::load, [&] {
+    return ::open((directory + "/boosted.json").c_str(), O_RDONLY) >= 0 ? 0 : errno;
+  });
+  if (other.walls.has(Wall::landlock_files) || other.walls.has(Wall::mount_namespace)) {
+    CHECK((other.result == EACCES || other.result == ENOENT));
+  }
+}
+
+TEST_CASE("cage: threads are for models that may have them", "[cage]") {
+  if (!sealed_here()) return;
+  const auto start_one = [] { return evil_try(EVIL_THREAD, nullptr); };
+  CHECK(run(request_for(kLibrary), Stage::serve_with_threads, start_one).result == 0);
+  CHECK(run(request_for(kLibrary), Stage::load, start_one).result == 0);
+  const End without = run(request_for(kLibrary), Stage::serve, start_one);
+  // The C library blocks all signals there: the kernel kills without asking the handler.
+  CHECK(without.signal == SIGSYS);
+  const End forks =
+      run(request_for(kLibrary), Stage::serve_with_threads, [] { return evil_try(EVIL_FORK, nullptr); });
+  CHECK(forks.violation == SYS_clone);
+}
+
+TEST_CASE("cage: a worker dies of its own signals under the names they have", "[cage]") {
+  for (const int signal : {SIGABRT, SIGKILL, SIGSEGV, SIGFPE}) {
+    const End end = run(request_for(kLibrary), Stage::serve, [signal] { return ::raise(signal); });
+    CHECK(end.signal == signal);
+  }
+  CHECK(run(request_for(kLibrary), Stage::serve, []() -> int { std::abort(); }).signal == SIGABRT);
+}
+
+TEST_CASE("cage: limits hold", "[cage]") {
+  CageRequest request = request_for(kLibrary);
+  request.descriptors_max = 20;
+  request.memory_bytes_max = 64U << 20U;
+  const End descriptors =
+      run(request, Stage::load, [] { return evil_try(EVIL_USE_UP_DESCRIPTORS, nullptr); });
+  if (cage::kSanitized) return;
+  CHECK(descriptors.result == EMFILE);
+  const End memory = run(request, Stage::serve, [] {
+    return ::mmap(nullptr, 128U << 20U, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+                   MAP_FAILED
+               ? errno
+               : 0;
+  });
+  CHECK(memory.result == ENOMEM);
+  const End core = run(request, Stage::serve, [] {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_CORE, &limit);
+    return static_cast<int>(limit.rlim_max) + (::getpriority(PRIO_PROCESS, 0) == 10 ? 0 : 100);
+  });
+  CHECK(core.result == 0);
+}
+
+TEST_CASE("cage: a fork bomb while loading stops at the limit of processes", "[cage]") {
+  CageRequest request = request_for(kLibrary);
+  request.processes_max = 8;
+  const End end = run(request, Stage::load, [] {
+    for (int count = 0; count < 100; ++count) {
+      const long child = ::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+      if (child == 0) {
+        for (;;) ::pause();
+      }
+      if (child < 0) return count < 8 ? errno : 0;
+    }
+    return 0;
+  });
+  // Where the children were left to a companion, its end took them with it: run() waited for all.
+  if (end.walls.has(Wall::user_namespace) || end.walls.has(Wall::own_uid)) CHECK(end.result == EAGAIN);
+}
+
+TEST_CASE("cage: what a model leaves running ends with its last worker", "[cage]") {
+  // Goal: no orphan outlives a member. Method: a grandchild with a session of its own holds a pipe; when the
+  // cage has ended, the pipe has too.
+  std::array<int, 2> pipe{};
+  REQUIRE(::pipe(pipe.data()) == 0);
+  const End end = run(request_for(kLibrary), Stage::load, [&] {
+    if (::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr) == 0) {
+      if (::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr) != 0) ::_exit(0);
+      for (;;) ::pause();
+    }
+    return 0;
+  });
+  ::close(pipe[1]);
+  if (end.walls.has(Wall::pid_namespace)) {
+    pollfd state{.fd = pipe[0], .events = POLLIN, .revents = 0};
+    CHECK(::poll(&state, 1, 10'000) == 1);
+    CHECK((state.revents & POLLHUP) != 0);
+  }
+  ::close(pipe[0]);
+}
+
+TEST_CASE("cage: a supervisor that is gone ends it before it begins", "[cage]") {
+  std::array<int, 2> sockets{};
+  REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sockets.data()) == 0);
+  ::close(sockets[0]);
+  const int status = [&] {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      CageRequest request = request_for(kLibrary);
+      request.control_descriptor = sockets[1];
+      ::_exit(enter_cage(request, {}) ? 1 : 0);
+    }
+    int result = 0;
+    ::waitpid(child, &result, 0);
+    return result;
+  }();
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+  ::close(sockets[1]);
+}
+
+TEST_CASE("cage: with require none there is no wall", "[cage]") {
+  CageRequest request = request_for(kLibrary);
+  request.requirement = IsolationRequirement::none;
+  const End end = run(request, Stage::serve, [] { return ::open("/etc/passwd", O_RDONLY) >= 0 ? 0 : errno; });
+  CHECK(end.result == 0);
+  CHECK(end.walls.empty());
+  CHECK(end.children == 1);
+}
+
+TEST_CASE("cage: full isolation is refused where it is not reached, and given where it is", "[cage]") {
+  CageRequest request = request_for(kLibrary);
+  request.requirement = IsolationRequirement::full;
+  const End end = run(request, Stage::serve, [] { return 0; });
+  if (end.error.empty()) {
+    CHECK(level_of(end.walls) == IsolationLevel::full);
+  } else {
+    CHECK(end.error.find("tutti doctor") != std::string::npos);
+  }
+}
+
+TEST_CASE("cage: what it costs to set up", "[.measure]") {
+  std::vector<std::int64_t> enter;
+  std::vector<std::int64_t> seal;
+  for (int round = 0; round < 200; ++round) {
+    const End end = run(request_for(kLibrary), Stage::serve, [] { return 0; });
+    enter.push_back(end.enter_ns);
+    seal.push_back(end.seal_ns);
+  }
+  std::ranges::sort(enter);
+  std::ranges::sort(seal);
+  WARN("enter_cage: median " << enter[100] / 1000 << " us, p90 " << enter[180] / 1000
+                             << " us; seal_cage: median " << seal[100] / 1000 << " us, p90 "
+                             << seal[180] / 1000 << " us");
+}

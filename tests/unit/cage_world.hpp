@@ -1,0 +1,152 @@
+// A cage without a supervisor: this process plays it. Forks a launcher that enters the cage, runs a function
+// in it, and says how that ended.
+#pragma once
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <functional>
+#include <string>
+
+#include "worker/cage.hpp"
+
+namespace tutti::cage_world {
+
+/// What both sides see. The caged process writes it.
+struct Shared {
+  std::atomic<std::uint64_t> walls{0};
+  std::atomic<std::uint64_t> sealed{0};
+  std::atomic<int> error{0};  // 1: enter_cage failed
+  std::array<char, 512> what{};
+  std::atomic<int> result{-1};     // of the function; -1: it did not return
+  std::atomic<int> violation{-1};  // the number of the forbidden call
+  std::atomic<std::int64_t> enter_ns{0};
+  std::atomic<std::int64_t> seal_ns{0};
+};
+inline Shared* shared = nullptr;
+
+struct End {
+  Walls walls;      // of both stages
+  int result = -1;  // what the function returned
+  int violation = -1;
+  int signal = 0;  // that ended the caged process
+  bool companion = false;
+  int children = 0;  // that this process had to reap, launcher included
+  std::string error;
+  std::int64_t enter_ns = 0;
+  std::int64_t seal_ns = 0;
+};
+
+enum class Stage : std::uint8_t { load, serve, serve_with_threads };
+
+inline std::int64_t now_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
+
+inline void be_caged(const CageRequest& request, Stage stage, const std::function<int()>& inside) {
+  const CageHooks hooks{.companion = [](int control) { ::send(control, "c", 1, MSG_NOSIGNAL); },
+                        .violated = [](int call) noexcept { shared->violation.store(call); }};
+  // The test framework's handlers would answer for the worker.
+  for (const int signal : {SIGABRT, SIGSEGV, SIGFPE, SIGILL, SIGBUS, SIGTERM, SIGINT})
+    ::signal(signal, SIG_DFL);
+  const std::int64_t begun = now_ns();
+  const auto walls = enter_cage(request, hooks);
+  shared->enter_ns = now_ns() - begun;
+  if (!walls) {
+    shared->error = 1;
+    const std::string text = describe(walls.error());
+    std::memcpy(shared->what.data(), text.data(), std::min(text.size(), shared->what.size() - 1));
+    ::_exit(0);
+  }
+  shared->walls = walls->bits();
+  if (stage != Stage::load) {
+    const std::int64_t sealing = now_ns();
+    const auto sealed = seal_cage(request, stage == Stage::serve_with_threads);
+    shared->seal_ns = now_ns() - sealing;
+    if (sealed) shared->sealed = sealed->bits();
+  }
+  shared->result = inside();
+  ::_exit(0);
+}
+
+/// The companion, as the kernel names the sender of its word; 0 when there is none.
+inline pid_t companion_of(int control) {
+  constexpr int kPatienceMs = 10'000;
+  pollfd state{.fd = control, .events = POLLIN, .revents = 0};
+  char byte = 0;
+  iovec part{.iov_base = &byte, .iov_len = 1};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(ucred))> room{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = room.data();
+  message.msg_controllen = room.size();
+  if (::poll(&state, 1, kPatienceMs) <= 0 || ::recvmsg(control, &message, 0) <= 0) return 0;
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  ucred sender{};
+  if (header != nullptr) std::memcpy(&sender, CMSG_DATA(header), sizeof sender);
+  return sender.pid;
+}
+
+/// Runs `inside` in a cage, ends the companion as a supervisor does, and waits for all processes.
+inline End run(CageRequest request, Stage stage, const std::function<int()>& inside) {
+  if (shared == nullptr) {
+    void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    shared = static_cast<Shared*>(memory);
+  }
+  new (shared) Shared;
+  std::array<int, 2> sockets{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets.data()) != 0) return {};
+  const int on = 1;
+  ::setsockopt(sockets[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+  request.control_descriptor = sockets[1];
+  const pid_t launcher = ::fork();
+  if (launcher == 0) {
+    ::setpgid(0, 0);
+    ::close(sockets[0]);
+    be_caged(request, stage, inside);
+  }
+  ::close(sockets[1]);
+  End end;
+  pid_t companion = 0;
+  for (;;) {
+    int status = 0;
+    const pid_t ended = ::waitpid(-1, &status, 0);
+    if (ended <= 0) break;
+    ++end.children;
+    if (ended == companion) continue;
+    if (WIFSIGNALED(status)) end.signal = WTERMSIG(status);
+    // The launcher goes first. When a second has gone, it was the worker, and whoever is left is the
+    // companion.
+    if (end.children == 2) companion = companion_of(sockets[0]);
+    if (companion > 0) ::kill(companion, SIGKILL);
+  }
+  ::kill(-launcher, SIGKILL);  // orphans, where no namespace takes them along
+  ::close(sockets[0]);
+  end.walls = Walls::from_bits(shared->walls | shared->sealed);
+  end.result = shared->result;
+  end.violation = shared->violation;
+  end.companion = companion > 0;
+  if (shared->error != 0) end.error = shared->what.data();
+  end.enter_ns = shared->enter_ns;
+  end.seal_ns = shared->seal_ns;
+  return end;
+}
+
+/// A request that lets this test's own model be read.
+inline CageRequest request_for(const std::string& model) {
+  CageRequest request;
+  std::memcpy(request.model.data(), model.data(), std::min(model.size(), request.model.size() - 1));
+  return request;
+}
+
+}  // namespace tutti::cage_world

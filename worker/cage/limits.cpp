@@ -1,0 +1,69 @@
+// Limits on what a worker may use up. Those that the kernel cannot count rightly are not set: RLIMIT_AS
+// counts address ranges that are only reserved, RLIMIT_RSS does nothing, RLIMIT_NPROC counts all processes of
+// a uid.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "worker/cage/steps.hpp"
+
+namespace tutti::cage {
+namespace {
+
+/// Lowers a limit; one that is lower already is left alone. 0: done.
+int lower(__rlimit_resource resource, rlim_t value) {
+  rlimit limit{};
+  if (::getrlimit(resource, &limit) != 0) return errno;
+  limit.rlim_max = std::min(limit.rlim_max, value);
+  limit.rlim_cur = limit.rlim_max;
+  return ::setrlimit(resource, &limit) == 0 ? 0 : errno;
+}
+
+/// The kernel's choice when memory runs out should be a worker. Raising one's own score needs no privilege.
+void set_oom_score(int adjustment) {
+  const int file = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (file < 0) return;
+  std::array<char, 16> text{};
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), adjustment);
+  [[maybe_unused]] const ssize_t written =
+      ::write(file, text.data(), static_cast<std::size_t>(end.ptr - text.data()));
+  ::close(file);
+}
+
+}  // namespace
+
+void set_limits(const CageRequest& request, Progress& progress) {
+  set_oom_score(request.oom_score_adjustment);
+  ::setpriority(PRIO_PROCESS, 0, request.nice);
+  ::umask(077);
+  int failure = ::chdir("/") == 0 ? 0 : errno;
+  const auto limit = [&](__rlimit_resource resource, rlim_t value) {
+    if (const int error_number = lower(resource, value); error_number != 0) failure = error_number;
+  };
+  limit(RLIMIT_CORE, 0);
+  limit(RLIMIT_MSGQUEUE, 0);
+  limit(RLIMIT_NOFILE, request.descriptors_max);
+  limit(RLIMIT_FSIZE, request.file_bytes_max);
+  // Private writable memory: the heap, not the shared regions. What a memory group counts beside this, page
+  // cache and memfds, the filters and the file limit keep small.
+  if (request.memory_bytes_max != 0) limit(RLIMIT_DATA, request.memory_bytes_max);
+  if (failure == 0) {
+    progress.walls.add(Wall::limits);
+  } else {
+    progress.miss(Wall::limits, "setrlimit", failure);
+  }
+}
+
+void limit_processes(const CageRequest& request, Progress& progress) {
+  if (!progress.walls.has(Wall::user_namespace) && !progress.walls.has(Wall::own_uid)) return;
+  if (const int error_number = lower(RLIMIT_NPROC, request.processes_max); error_number != 0) {
+    progress.walls.remove(Wall::limits);
+    progress.miss(Wall::limits, "setrlimit(RLIMIT_NPROC)", error_number);
+  }
+}
+
+}  // namespace tutti::cage
