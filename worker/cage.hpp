@@ -17,21 +17,16 @@
 
 namespace tutti {
 
-/// What the worker has to add.
-struct CageHooks {
-  /// In the companion, once, with the control socket still open: to tell the supervisor that it exists. It is
-  /// the supervisor that ends it, when the last of its workers is gone; it holds no descriptor and runs no
-  /// model.
-  void (*companion)(int control_descriptor) = nullptr;
-  /// Async-signal-safe. A system call that a filter forbids was tried; the process dies of SIGSYS next.
-  void (*violated)(int system_call) noexcept = nullptr;
-};
+/// Async-signal-safe. Told when a system call that a filter forbids was tried; the process dies of SIGSYS
+/// next.
+using ViolationListener = void (*)(int system_call) noexcept;
 
 /// Stage 1, in a process that has one thread and has run no model code. Returns in the process that goes on,
-/// which may be another one, a child of the same parent and with the control socket: the walls that hold it.
+/// which may be another one, a child of the same parent, in the same process group, with the control socket:
+/// the walls that hold it. The companion is a child of that parent as well; who ends the group ends it.
 /// Errors: system (the supervisor is gone, or `full` is required and a threat is not stopped: which, and
 /// why).
-Result<Walls> enter_cage(const CageRequest& request, const CageHooks& hooks);
+Result<Walls> enter_cage(const CageRequest& request, ViolationListener violated);
 
 /// Stage 2, in an isolate, after its model is loaded. `threads`: the model may start threads. All threads of
 /// the process are bound. Returns the walls that it adds. From then on: no open, no socket, no exec, no fork.

@@ -168,7 +168,6 @@ TEST_CASE("cage: this machine's walls, and what they make", "[cage]") {
       end.walls.has_all({Wall::no_capabilities, Wall::no_new_privileges, Wall::not_dumpable, Wall::limits}));
   const bool own_pids = end.walls.has(Wall::pid_namespace);
   // The launcher, and with a namespace the companion and the process that went on: all end, all are ours.
-  CHECK(end.companion == own_pids);
   CHECK(end.children == (own_pids ? 3 : 1));
 }
 
@@ -286,7 +285,7 @@ TEST_CASE("cage: a supervisor that is gone ends it before it begins", "[cage]") 
     if (child == 0) {
       CageRequest request = request_for(kLibrary);
       request.control_descriptor = sockets[1];
-      ::_exit(enter_cage(request, {}) ? 1 : 0);
+      ::_exit(enter_cage(request, nullptr) ? 1 : 0);
     }
     int result = 0;
     ::waitpid(child, &result, 0);

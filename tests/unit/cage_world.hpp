@@ -36,8 +36,7 @@ struct End {
   Walls walls;      // of both stages
   int result = -1;  // what the function returned
   int violation = -1;
-  int signal = 0;  // that ended the caged process
-  bool companion = false;
+  int signal = 0;    // that ended the caged process
   int children = 0;  // that this process had to reap, launcher included
   std::string error;
   std::int64_t enter_ns = 0;
@@ -53,13 +52,11 @@ inline std::int64_t now_ns() {
 }
 
 inline void be_caged(const CageRequest& request, Stage stage, const std::function<int()>& inside) {
-  const CageHooks hooks{.companion = [](int control) { ::send(control, "c", 1, MSG_NOSIGNAL); },
-                        .violated = [](int call) noexcept { shared->violation.store(call); }};
   // The test framework's handlers would answer for the worker.
   for (const int signal : {SIGABRT, SIGSEGV, SIGFPE, SIGILL, SIGBUS, SIGTERM, SIGINT})
     ::signal(signal, SIG_DFL);
   const std::int64_t begun = now_ns();
-  const auto walls = enter_cage(request, hooks);
+  const auto walls = enter_cage(request, [](int call) noexcept { shared->violation.store(call); });
   shared->enter_ns = now_ns() - begun;
   if (!walls) {
     shared->error = 1;
@@ -78,25 +75,6 @@ inline void be_caged(const CageRequest& request, Stage stage, const std::functio
   ::_exit(0);
 }
 
-/// The companion, as the kernel names the sender of its word; 0 when there is none.
-inline pid_t companion_of(int control) {
-  constexpr int kPatienceMs = 10'000;
-  pollfd state{.fd = control, .events = POLLIN, .revents = 0};
-  char byte = 0;
-  iovec part{.iov_base = &byte, .iov_len = 1};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(ucred))> room{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = room.data();
-  message.msg_controllen = room.size();
-  if (::poll(&state, 1, kPatienceMs) <= 0 || ::recvmsg(control, &message, 0) <= 0) return 0;
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  ucred sender{};
-  if (header != nullptr) std::memcpy(&sender, CMSG_DATA(header), sizeof sender);
-  return sender.pid;
-}
-
 /// Runs `inside` in a cage, ends the companion as a supervisor does, and waits for all processes.
 inline End run(CageRequest request, Stage stage, const std::function<int()>& inside) {
   if (shared == nullptr) {
@@ -106,10 +84,9 @@ inline End run(CageRequest request, Stage stage, const std::function<int()>& ins
   new (shared) Shared;
   std::array<int, 2> sockets{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets.data()) != 0) return {};
-  const int on = 1;
-  ::setsockopt(sockets[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
   request.control_descriptor = sockets[1];
   const pid_t launcher = ::fork();
+  ::setpgid(launcher, launcher);
   if (launcher == 0) {
     ::setpgid(0, 0);
     ::close(sockets[0]);
@@ -117,25 +94,18 @@ inline End run(CageRequest request, Stage stage, const std::function<int()>& ins
   }
   ::close(sockets[1]);
   End end;
-  pid_t companion = 0;
-  for (;;) {
-    int status = 0;
-    const pid_t ended = ::waitpid(-1, &status, 0);
-    if (ended <= 0) break;
+  int status = 0;
+  while (::waitpid(-launcher, &status, 0) > 0) {
     ++end.children;
-    if (ended == companion) continue;
-    if (WIFSIGNALED(status)) end.signal = WTERMSIG(status);
-    // The launcher goes first. When a second has gone, it was the worker, and whoever is left is the
-    // companion.
-    if (end.children == 2) companion = companion_of(sockets[0]);
-    if (companion > 0) ::kill(companion, SIGKILL);
+    // The launcher ends first. When a second has, it was the worker, and whoever is left is the companion.
+    if (end.children <= 2 && WIFSIGNALED(status)) end.signal = WTERMSIG(status);
+    if (end.children == 2) ::kill(-launcher, SIGKILL);
   }
   ::kill(-launcher, SIGKILL);  // orphans, where no namespace takes them along
   ::close(sockets[0]);
   end.walls = Walls::from_bits(shared->walls | shared->sealed);
   end.result = shared->result;
   end.violation = shared->violation;
-  end.companion = companion > 0;
   if (shared->error != 0) end.error = shared->what.data();
   end.enter_ns = shared->enter_ns;
   end.seal_ns = shared->seal_ns;

@@ -58,12 +58,11 @@ pid_t fork_for_parent() noexcept {
 
 /// Process 1 of the namespace: sleeps until the supervisor ends it, and the kernel with it whatever a model
 /// left behind. Orphans are reaped by ignoring their signal.
-[[noreturn]] void be_companion(const CageRequest& request, const CageHooks& hooks) {
+[[noreturn]] void be_companion(const CageRequest& request) {
   if (!die_with_supervisor(request.control_descriptor)) ::_exit(0);
   ::prctl(PR_SET_NAME, "tutti-companion");
   ::prctl(PR_SET_DUMPABLE, 0);
   ::signal(SIGCHLD, SIG_IGN);
-  if (hooks.companion != nullptr) hooks.companion(request.control_descriptor);
   ::close_range(0, ~0U, 0);
   cage::install(Profile::companion, ::getpid());
   for (;;) ::poll(nullptr, 0, -1);
@@ -71,10 +70,10 @@ pid_t fork_for_parent() noexcept {
 
 /// Leaves the launcher behind: first the companion, then the process that goes on, in which this returns.
 /// Errors: the errno of what failed, in the launcher.
-int move_into_namespace(const CageRequest& request, const CageHooks& hooks) {
+int move_into_namespace(const CageRequest& request) {
   const pid_t companion = fork_for_parent();
   if (companion < 0) return errno;
-  if (companion == 0) be_companion(request, hooks);
+  if (companion == 0) be_companion(request);
   const pid_t worker = fork_for_parent();
   if (worker < 0) return errno;
   if (worker > 0) ::_exit(0);
@@ -83,7 +82,7 @@ int move_into_namespace(const CageRequest& request, const CageHooks& hooks) {
 
 }  // namespace
 
-Result<Walls> enter_cage(const CageRequest& request, const CageHooks& hooks) {
+Result<Walls> enter_cage(const CageRequest& request, ViolationListener violated) {
   if (!die_with_supervisor(request.control_descriptor)) return std::unexpected(gone());
   if (request.requirement == IsolationRequirement::none) return Walls{};
   Progress progress;
@@ -100,14 +99,14 @@ Result<Walls> enter_cage(const CageRequest& request, const CageHooks& hooks) {
   cage::drop_capabilities(progress);
   cage::enter_landlock(readable, progress);
   if (progress.walls.has(Wall::pid_namespace)) {
-    if (const int error_number = move_into_namespace(request, hooks); error_number != 0) {
+    if (const int error_number = move_into_namespace(request); error_number != 0) {
       return std::unexpected(system_error("clone", error_number, "cage", "raise isolation.processes"));
     }
   }
   // A change of credentials, and being a new process, took this away.
   if (!die_with_supervisor(request.control_descriptor)) return std::unexpected(gone());
   if (::prctl(PR_SET_DUMPABLE, 0) == 0) progress.walls.add(Wall::not_dumpable);
-  cage::catch_violations(hooks.violated);
+  cage::catch_violations(violated);
   if (const int error_number = cage::install(Profile::load, ::getpid()); error_number == 0) {
     progress.walls.add(Wall::seccomp_load);
   } else {
