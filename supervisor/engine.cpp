@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 #include <random>
 
 #include "supervisor/clock.hpp"
@@ -20,7 +21,8 @@ std::uint64_t seed_of(const LaunchOptions& options) {
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> Engine::create(EnsembleConfig config, const LaunchOptions& options) {
+Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const EnsembleConfig> config,
+                                               const LaunchOptions& options) {
   LaunchOptions chosen = options;
   if (chosen.worker.empty()) {
     auto worker = find_worker();
@@ -28,11 +30,11 @@ Result<std::unique_ptr<Engine>> Engine::create(EnsembleConfig config, const Laun
     chosen.worker = *worker;
   }
   std::vector<double> weights;
-  for (const MemberConfig& member : config.members) weights.push_back(member.weight);
+  for (const MemberConfig& member : config->members) weights.push_back(member.weight);
   auto combiner =
-      Combiner::create(config.combine, config.task, weights, config.outputs(), config.limits.rows);
+      Combiner::create(config->combine, config->task, weights, config->outputs(), config->limits.rows);
   if (!combiner) return std::unexpected(combiner.error());
-  auto log = make_logger(config.name, static_cast<spdlog::level::level_enum>(config.log_level));
+  auto log = make_logger(config->name, static_cast<spdlog::level::level_enum>(config->log_level));
   std::unique_ptr<Engine> engine(new Engine(std::move(config), chosen, std::move(log), std::move(*combiner)));
 
   auto events = EventLog::open(engine->config_.events, engine->config_.name, options.on_event);
@@ -47,9 +49,10 @@ Result<std::unique_ptr<Engine>> Engine::create(EnsembleConfig config, const Laun
   return engine;
 }
 
-Engine::Engine(EnsembleConfig config, const LaunchOptions& options, std::shared_ptr<spdlog::logger> log,
-               Combiner combiner)
-    : config_(std::move(config)),
+Engine::Engine(std::shared_ptr<const EnsembleConfig> config, const LaunchOptions& options,
+               std::shared_ptr<spdlog::logger> log, Combiner combiner)
+    : kept_(std::move(config)),
+      config_(*kept_),
       options_(options),
       log_(std::move(log)),
       core_(config_, seed_of(options), options.templates),
@@ -119,6 +122,13 @@ Result<void> Engine::submit(MatrixView x, Time now, Time deadline, OnPrediction 
   prepare(place.own, x.rows);
   carry_out();
   return {};
+}
+
+// Slots are used lowest first, so the first one has the rows of a late request.
+std::vector<float> Engine::sample_row() const {
+  std::vector<float> row(config_.features);
+  std::memcpy(row.data(), input_.data(), row.size() * sizeof(float));
+  return row;
 }
 
 // Sizes everything that the answer needs. A Prediction that was used before keeps its memory.

@@ -66,7 +66,8 @@ struct Started {
 class Engine {
  public:
   /// Makes the shared input and the plan. Errors: system, bad_config.
-  static Result<std::unique_ptr<Engine>> create(EnsembleConfig config, const LaunchOptions& options);
+  static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const EnsembleConfig> config,
+                                                const LaunchOptions& options);
 
   // ---- requests ----
   /// Accepts rows for a waiter (prediction is the caller's) or for a callback.
@@ -123,6 +124,8 @@ class Engine {
   [[nodiscard]] bool all_tried() const;
   /// "boosted/0" for an isolate, "boosted" for a template.
   [[nodiscard]] const std::string& name_of(const SpawnOrder& order) const;
+  /// The first row of a request that was asked lately, zeros before the first.
+  [[nodiscard]] std::vector<float> sample_row() const;
   [[nodiscard]] bool owes_answers() const noexcept { return core_.owed() > 0; }
   std::vector<Delivery>& deliveries() noexcept { return deliveries_; }
   [[nodiscard]] spdlog::logger& log() const noexcept { return *log_; }
@@ -150,8 +153,8 @@ class Engine {
     bool lied = false;  // its ring is not read any more
   };
 
-  Engine(EnsembleConfig config, const LaunchOptions& options, std::shared_ptr<spdlog::logger> log,
-         Combiner combiner);
+  Engine(std::shared_ptr<const EnsembleConfig> config, const LaunchOptions& options,
+         std::shared_ptr<spdlog::logger> log, Combiner combiner);
   Result<std::uint32_t> accept(MatrixView x, Time now, Time deadline);
   void prepare(Prediction& prediction, std::uint32_t rows) const;
   void carry_out();
@@ -186,7 +189,8 @@ class Engine {
   [[nodiscard]] IsolateStatus isolate_status(std::uint32_t isolate, Time now) const;
   [[nodiscard]] std::string missing_voters(const Prediction& prediction) const;
 
-  EnsembleConfig config_;
+  std::shared_ptr<const EnsembleConfig> kept_;  // whoever holds an answer may still look at its names
+  const EnsembleConfig& config_;
   LaunchOptions options_;
   std::shared_ptr<spdlog::logger> log_;
   Core core_;

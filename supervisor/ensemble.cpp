@@ -1,52 +1,97 @@
+#include <algorithm>
+#include <memory>
+#include <mutex>
 #include <utility>
 
-#include "supervisor/clock.hpp"
-#include "supervisor/runner.hpp"
-#include "supervisor/stacking_model.hpp"
+#include "supervisor/generations.hpp"
 #include "supervisor/tutti.hpp"
 
 namespace tutti {
+namespace {
+
+// "\n  boosted: its last error" for each member for which `missing` holds.
+template <class Missing>
+std::string causes_of(const EnsembleStatus& status, Missing missing) {
+  std::string causes;
+  for (const MemberStatus& member : status.members) {
+    if (missing(member)) causes += "\n  " + std::string(member.name) + ": " + member.last_error;
+  }
+  return causes;
+}
+
+const std::string& place_of(const EnsembleConfig& config) {
+  return config.path.empty() ? config.name : config.path;
+}
+
+Result<void> same_shape(const EnsembleConfig& old, const EnsembleConfig& next) {
+  if (old.task == next.task && old.classes == next.classes && old.features == next.features &&
+      old.feature_names == next.feature_names)
+    return {};
+  return std::unexpected(Error{Errc::bad_config, "task, classes and features cannot change while it runs",
+                               place_of(next), "launch another ensemble for them"});
+}
+
+// Every member of the new generation must answer before any request depends on it.
+Result<void> pass_golden_request(Generation& next, const std::vector<float>& row) {
+  const EnsembleStatus status = next.status(ReadUsage::no);
+  const auto incomplete = [](const MemberStatus& member) { return member.ready < member.instances; };
+  if (std::ranges::any_of(status.members, incomplete)) {
+    return std::unexpected(
+        Error{Errc::not_ready, "a new member did not start" + causes_of(status, incomplete),
+              place_of(*next.config), "the old members go on; tutti check shows the problem"});
+  }
+  Prediction prediction;
+  const auto features = next.config->features;
+  auto answered = next.predict({row.data(), 1, features}, prediction, next.config->answer.deadline);
+  std::string refused;
+  for (const Vote& vote : prediction.votes) {
+    if (!vote.voted()) refused += "\n  " + std::string(vote.member) + ": " + describe(vote.fate);
+  }
+  if (answered && refused.empty()) return {};
+  return std::unexpected(Error{Errc::not_ready, "a new member did not answer its golden request" + refused,
+                               place_of(*next.config), "the old members go on"});
+}
+
+}  // namespace
 
 std::span<const float> Prediction::answer() const noexcept {
   if (const auto* classification = std::get_if<Classification>(&value)) return classification->probabilities;
   return std::get<Regression>(value).values;
 }
 
-Ensemble::Ensemble(std::unique_ptr<Runner> runner, std::unique_ptr<StackingModel> stacking) noexcept
-    : stacking_(std::move(stacking)), runner_(std::move(runner)) {}
+Ensemble::Ensemble(std::unique_ptr<Generations> generations, LaunchOptions options) noexcept
+    : generations_(std::move(generations)), options_(std::move(options)) {}
 Ensemble::Ensemble(Ensemble&&) noexcept = default;
-Ensemble& Ensemble::operator=(Ensemble&& other) noexcept {
-  if (this != &other) {
-    runner_.reset();  // its callbacks may still ask the stacking model
-    stacking_ = std::move(other.stacking_);
-    runner_ = std::move(other.runner_);
-  }
-  return *this;
-}
+Ensemble& Ensemble::operator=(Ensemble&&) noexcept = default;
 Ensemble::~Ensemble() = default;
 
 Result<Ensemble> Ensemble::launch(EnsembleConfig config, LaunchOptions options) {
-  std::unique_ptr<StackingModel> stacking;
-  if (StackingModel::wanted(config)) {
-    auto launched = StackingModel::launch(config, options);
-    if (!launched) return std::unexpected(launched.error());
-    stacking = std::move(*launched);
+  auto first = Generation::launch(std::move(config), options);
+  if (!first) return std::unexpected(first.error());
+  const EnsembleStatus status = (*first)->status(ReadUsage::no);
+  if (options.require_quorum && status.readiness == Readiness::not_ready) {
+    const auto missing = [](const MemberStatus& member) { return member.ready == 0; };
+    return std::unexpected(Error{Errc::not_ready,
+                                 "too few members started for the quorum" + causes_of(status, missing),
+                                 place_of(*(*first)->config), "tutti check shows each member's problem"});
   }
-  auto engine = Engine::create(std::move(config), options);
-  if (!engine) return std::unexpected(engine.error());
-  auto runner = std::make_unique<Runner>(std::move(*engine));
-  if (auto started = runner->start(); !started) return std::unexpected(started.error());
-  Ensemble ensemble(std::move(runner), std::move(stacking));
-  const EnsembleStatus status = ensemble.status();
-  if (!options.require_quorum || status.readiness != Readiness::not_ready) return ensemble;
-  std::string causes;
-  for (const MemberStatus& member : status.members) {
-    if (member.ready == 0) causes += "\n  " + std::string(member.name) + ": " + member.last_error;
+  options.faults.clear();  // they struck, or wait in lives that have begun
+  return Ensemble(std::make_unique<Generations>(std::move(*first)), std::move(options));
+}
+
+Result<void> Ensemble::reload(EnsembleConfig config) {
+  const std::scoped_lock one(generations_->reloading());
+  std::vector<float> golden;
+  {
+    const auto old = generations_->use();
+    if (auto fits = same_shape(*old->config, config); !fits) return fits;
+    golden = old->runner->sample_row();
   }
-  const EnsembleConfig& settled = ensemble.config();
-  return std::unexpected(Error{Errc::not_ready, "too few members started for the quorum" + causes,
-                               settled.path.empty() ? settled.name : settled.path,
-                               "tutti check shows each member's problem"});
+  auto next = Generation::launch(std::move(config), options_);
+  if (!next) return std::unexpected(next.error());
+  if (auto passed = pass_golden_request(**next, golden); !passed) return passed;
+  generations_->replace(std::move(*next));
+  return {};
 }
 
 Result<Prediction> Ensemble::predict(MatrixView x) {
@@ -56,41 +101,24 @@ Result<Prediction> Ensemble::predict(MatrixView x) {
 }
 
 Result<void> Ensemble::predict(MatrixView x, Prediction& prediction) {
-  return predict(x, prediction, config().answer.deadline);
+  const auto now = generations_->use();
+  return now->predict(x, prediction, now->config->answer.deadline);
 }
 
 Result<void> Ensemble::predict(MatrixView x, Prediction& prediction, Duration deadline) {
-  if (!stacking_) return runner_->predict(x, prediction, deadline);
-  const Time until = monotonic_now() + deadline;
-  auto voted = runner_->predict(x, prediction, StackingModel::first_stage(deadline));
-  if (!voted) return voted;
-  return stacking_->answer(prediction, until - monotonic_now());
+  return generations_->use()->predict(x, prediction, deadline);
 }
 
 Result<void> Ensemble::predict_async(MatrixView x, OnPrediction done) {
-  const Duration deadline = config().answer.deadline;
-  if (!stacking_) return runner_->predict_async(x, deadline, std::move(done));
-  const Time until = monotonic_now() + deadline;
-  return runner_->predict_async(x, StackingModel::first_stage(deadline),
-                                [stacking = stacking_.get(), until, done = std::move(done)](
-                                    Result<void> outcome, Prediction prediction) mutable {
-                                  if (!outcome) return done(std::move(outcome), std::move(prediction));
-                                  stacking->answer_async(std::move(prediction), until - monotonic_now(),
-                                                         std::move(done));
-                                });
+  return generations_->use()->predict_async(x, std::move(done));
 }
 
-Result<void> Ensemble::kill_worker(std::string_view member) { return runner_->kill_worker(member); }
-
-EnsembleStatus Ensemble::status(ReadUsage usage) const {
-  EnsembleStatus status = runner_->status(usage);
-  if (!stacking_) return status;
-  EnsembleStatus second = stacking_->status(usage);
-  if (second.readiness == Readiness::not_ready) status.readiness = Readiness::not_ready;
-  status.members.push_back(std::move(second.members.front()));
-  return status;
+Result<void> Ensemble::kill_worker(std::string_view member) {
+  return generations_->use()->runner->kill_worker(member);
 }
 
-const EnsembleConfig& Ensemble::config() const noexcept { return runner_->config(); }
+EnsembleStatus Ensemble::status(ReadUsage usage) const { return generations_->use()->status(usage); }
+
+const EnsembleConfig& Ensemble::config() const noexcept { return *generations_->use()->config; }
 
 }  // namespace tutti

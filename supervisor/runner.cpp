@@ -210,6 +210,11 @@ Result<void> Runner::kill_worker(std::string_view member) {
   return engine_->kill_worker(member);
 }
 
+std::vector<float> Runner::sample_row() const {
+  const Lock lock(mutex_);
+  return engine_->sample_row();
+}
+
 EnsembleStatus Runner::status(ReadUsage usage) const {
   Lock lock(mutex_);
   EnsembleStatus status = engine_->status(monotonic_now());

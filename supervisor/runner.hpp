@@ -41,6 +41,7 @@ class Runner {
   Result<void> predict_async(MatrixView x, Duration deadline, OnPrediction done);
   Result<void> kill_worker(std::string_view member);
   [[nodiscard]] EnsembleStatus status(ReadUsage usage = ReadUsage::no) const;
+  [[nodiscard]] std::vector<float> sample_row() const;
   [[nodiscard]] const EnsembleConfig& config() const noexcept { return engine_->config(); }
 
  private:

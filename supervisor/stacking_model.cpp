@@ -48,7 +48,7 @@ Result<std::unique_ptr<StackingModel>> StackingModel::launch(const EnsembleConfi
   auto combiner =
       Combiner::create(config.combine, config.task, std::move(weights), config.outputs(), config.limits.rows);
   if (!combiner) return std::unexpected(combiner.error());
-  auto engine = Engine::create(second_stage(config), options);
+  auto engine = Engine::create(std::make_shared<const EnsembleConfig>(second_stage(config)), options);
   if (!engine) return std::unexpected(engine.error());
   auto runner = std::make_unique<Runner>(std::move(*engine));
   if (auto started = runner->start(); !started) return std::unexpected(started.error());

@@ -1,6 +1,6 @@
 // An ensemble as it is now: what status(), `tutti status` and the events say.
 //
-// Values only. Names are views of the ensemble's own and live as long as it does.
+// Values only; an event's name is a view that lives as long as the callback.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,7 @@ struct Quantiles {
 };
 
 struct IsolateStatus {
-  std::string_view name;  // "boosted/0"
+  std::string name;  // "boosted/0"
   IsolatePhase phase = IsolatePhase::waiting;
   VoteFate last_end{.state = VoteState::not_ready};  // of its last incarnation; not_ready if none has ended
   std::string last_error;                            // why the last start failed or the last worker died
@@ -56,7 +56,7 @@ struct IsolateStatus {
 
 /// A member as it is now.
 struct MemberStatus {
-  std::string_view name;
+  std::string name;
   std::uint32_t instances = 0;
   std::uint32_t ready = 0;
   std::uint32_t restarts = 0;
@@ -86,6 +86,7 @@ struct EngineCounters {
 
 struct EnsembleStatus {
   Readiness readiness = Readiness::not_ready;
+  std::uint64_t config_generation = 1;  // counts reloads
   std::uint32_t quorum = 0;
   std::vector<MemberStatus> members;  // in the config's order, then the stacking model if there is one
   std::uint32_t in_flight = 0;        // requests accepted and not answered

@@ -91,8 +91,7 @@ struct LaunchOptions {
   std::function<void(const Event&)> on_event;
 };
 
-class Runner;
-class StackingModel;
+class Generations;
 
 /// A running ensemble. Its workers live as long as it does. All functions may be called from any thread.
 class Ensemble {
@@ -127,13 +126,21 @@ class Ensemble {
 
   /// What each process uses is read where that is asked for: some files of /proc for each, without holding up
   /// an answer.
+  /// Replaces all members by those of `config`, without a pause: they are started beside the old ones, each
+  /// must answer a golden request (a row that was asked before, else zeros), then all requests go to them.
+  /// Each answer is wholly of one config; what is in flight is answered by the old members, which end after
+  /// it. On an error the old ones go on as if nothing had been. Waits for all of this; not to be called in a
+  /// callback. Errors: bad_config (task, classes or features differ), system, not_ready (a new member did not
+  /// start, or did not answer its golden request: `what` has each one's cause).
+  Result<void> reload(EnsembleConfig config);
+
   [[nodiscard]] EnsembleStatus status(ReadUsage usage = ReadUsage::no) const;
   [[nodiscard]] const EnsembleConfig& config() const noexcept;
 
  private:
-  Ensemble(std::unique_ptr<Runner> runner, std::unique_ptr<StackingModel> stacking) noexcept;
-  std::unique_ptr<StackingModel> stacking_;  // null unless the rule is a stacking model; outlives the runner
-  std::unique_ptr<Runner> runner_;
+  Ensemble(std::unique_ptr<Generations> generations, LaunchOptions options) noexcept;
+  std::unique_ptr<Generations> generations_;
+  LaunchOptions options_;
 };
 
 // ---- rules, as EnsembleBuilder::combine takes them ----

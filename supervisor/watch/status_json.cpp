@@ -58,6 +58,7 @@ std::string to_json(const EnsembleStatus& status, const std::string& ensemble, i
   const Json json{{"ensemble", ensemble},
                   {"pid", pid},
                   {"readiness", name_of(status.readiness)},
+                  {"config_generation", status.config_generation},
                   {"quorum", status.quorum},
                   {"in_flight", status.in_flight},
                   {"uptime_ns", status.uptime.count()},

@@ -1,5 +1,5 @@
 # Real processes: supervisor, workers, the command line.
-tutti_test(faults_test SOURCES end_to_end/faults_test.cpp end_to_end/launch_test.cpp end_to_end/template_test.cpp LIBRARIES tutti tutti_data tutti_flags)
+tutti_test(faults_test SOURCES end_to_end/faults_test.cpp end_to_end/launch_test.cpp end_to_end/reload_test.cpp end_to_end/template_test.cpp LIBRARIES tutti tutti_data tutti_flags)
 add_dependencies(faults_test tutti-worker tutti_test_plugins)
 # A worker must die of its signal, under sanitizers as well.
 set_tests_properties(faults_test PROPERTIES TIMEOUT 900

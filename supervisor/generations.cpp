@@ -1,0 +1,84 @@
+#include "supervisor/generations.hpp"
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "supervisor/clock.hpp"
+
+namespace tutti {
+
+Result<std::unique_ptr<Generation>> Generation::launch(EnsembleConfig config, const LaunchOptions& options) {
+  auto generation = std::make_unique<Generation>();
+  if (StackingModel::wanted(config)) {
+    auto launched = StackingModel::launch(config, options);
+    if (!launched) return std::unexpected(launched.error());
+    generation->stacking = std::move(*launched);
+  }
+  generation->config = std::make_shared<const EnsembleConfig>(std::move(config));
+  auto engine = Engine::create(generation->config, options);
+  if (!engine) return std::unexpected(engine.error());
+  generation->runner = std::make_unique<Runner>(std::move(*engine));
+  if (auto started = generation->runner->start(); !started) return std::unexpected(started.error());
+  return generation;
+}
+
+Result<void> Generation::predict(MatrixView x, Prediction& prediction, Duration deadline) {
+  if (!stacking) return runner->predict(x, prediction, deadline);
+  const Time until = monotonic_now() + deadline;
+  auto voted = runner->predict(x, prediction, StackingModel::first_stage(deadline));
+  if (!voted) return voted;
+  return stacking->answer(prediction, until - monotonic_now());
+}
+
+Result<void> Generation::predict_async(MatrixView x, OnPrediction done) {
+  const Duration deadline = config->answer.deadline;
+  if (!stacking) return runner->predict_async(x, deadline, std::move(done));
+  const Time until = monotonic_now() + deadline;
+  return runner->predict_async(x, StackingModel::first_stage(deadline),
+                               [second = stacking.get(), until, done = std::move(done)](
+                                   Result<void> outcome, Prediction prediction) mutable {
+                                 if (!outcome) return done(std::move(outcome), std::move(prediction));
+                                 second->answer_async(std::move(prediction), until - monotonic_now(),
+                                                      std::move(done));
+                               });
+}
+
+EnsembleStatus Generation::status(ReadUsage usage) const {
+  EnsembleStatus status = runner->status(usage);
+  status.config_generation = number;
+  if (!stacking) return status;
+  EnsembleStatus second = stacking->status(usage);
+  if (second.readiness == Readiness::not_ready) status.readiness = Readiness::not_ready;
+  status.members.push_back(std::move(second.members.front()));
+  return status;
+}
+
+Generations::Generations(std::unique_ptr<Generation> first) : current_(first.get()) {
+  all_.push_back(std::move(first));
+}
+
+// seq_cst twice: either this sees that the generation is no longer current, or replace() sees the user.
+Generations::Use Generations::use() const noexcept {
+  for (;;) {
+    Generation* generation = current_.load(std::memory_order_acquire);
+    generation->users.fetch_add(1, std::memory_order_seq_cst);
+    if (current_.load(std::memory_order_seq_cst) == generation) return Use(*generation);
+    generation->users.fetch_sub(1, std::memory_order_release);
+  }
+}
+
+void Generations::replace(std::unique_ptr<Generation> next) {
+  constexpr auto kPause = std::chrono::milliseconds(1);
+  Generation* old = all_.back().get();
+  next->number = old->number + 1;
+  Generation* current = next.get();
+  all_.push_back(std::move(next));
+  current_.store(current, std::memory_order_seq_cst);
+  // Bounded by the deadlines of the requests that are in flight.
+  while (old->users.load(std::memory_order_seq_cst) > 0) std::this_thread::sleep_for(kPause);
+  old->runner.reset();  // its callbacks may still ask the stacking model
+  old->stacking.reset();
+}
+
+}  // namespace tutti

@@ -1,0 +1,74 @@
+// The generations of an ensemble: what answers now, and what is replaced when its config is loaded anew.
+//
+//   use() ──▶ the current generation, pinned        replace(next) ──▶ next is current from here on
+//   └── a request is served wholly by one            └── waits until nobody uses the old one, then ends it
+//
+// A pin is two atomic additions on one line; no lock, so a reload holds up nobody. The shells of old
+// generations stay until the end, since a late pin may look at one and votes name members by views of its
+// config; what costs something, processes and memory, goes at once.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "supervisor/runner.hpp"
+#include "supervisor/stacking_model.hpp"
+
+namespace tutti {
+
+/// Everything that one config brought to life.
+struct Generation {
+  /// Starts every member and waits until each has started or failed to. Errors: as Ensemble::launch, but for
+  /// the quorum, which is not looked at.
+  static Result<std::unique_ptr<Generation>> launch(EnsembleConfig config, const LaunchOptions& options);
+
+  /// As Ensemble's.
+  Result<void> predict(MatrixView x, Prediction& prediction, Duration deadline);
+  Result<void> predict_async(MatrixView x, OnPrediction done);
+  [[nodiscard]] EnsembleStatus status(ReadUsage usage) const;
+
+  std::shared_ptr<const EnsembleConfig> config;
+  std::unique_ptr<StackingModel> stacking;  // null unless the rule is a stacking model; outlives the runner
+  std::unique_ptr<Runner> runner;
+  std::uint64_t number = 1;
+  std::atomic<std::uint32_t> users{0};
+};
+
+class Generations {
+ public:
+  explicit Generations(std::unique_ptr<Generation> first);
+
+  /// A generation that is not ended while this lives.
+  class Use {
+   public:
+    explicit Use(Generation& used) noexcept : used_(&used) {}
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+    // release: pairs with the acquire in replace(). Whoever ends the generation sees all that was done with
+    // it.
+    ~Use() { used_->users.fetch_sub(1, std::memory_order_release); }
+    Generation* operator->() const noexcept { return used_; }
+    Generation& operator*() const noexcept { return *used_; }
+
+   private:
+    Generation* used_;
+  };
+  [[nodiscard]] Use use() const noexcept;
+
+  /// Makes `next` the current one, waits until what the old one still serves is done, and ends it. Not from a
+  /// callback of the ensemble's.
+  void replace(std::unique_ptr<Generation> next);
+
+  /// One reload at a time.
+  std::mutex& reloading() noexcept { return reloading_; }
+
+ private:
+  std::atomic<Generation*> current_;
+  std::mutex reloading_;
+  std::vector<std::unique_ptr<Generation>> all_;
+};
+
+}  // namespace tutti
