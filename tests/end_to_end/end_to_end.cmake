@@ -11,3 +11,7 @@ endif()
 add_test(NAME cli_test COMMAND ${PROJECT_SOURCE_DIR}/tests/end_to_end/cli_test.sh
   ${PROJECT_BINARY_DIR}/bin ${PROJECT_SOURCE_DIR}/examples)
 set_tests_properties(cli_test PROPERTIES TIMEOUT 300)
+
+add_test(NAME orphan_test COMMAND ${PROJECT_SOURCE_DIR}/tests/end_to_end/orphan_test.sh
+  ${PROJECT_BINARY_DIR}/bin ${PROJECT_SOURCE_DIR}/examples)
+set_tests_properties(orphan_test PROPERTIES TIMEOUT 300)
