@@ -84,6 +84,7 @@ void one_core_case(Report& report, const Options& options);
 void fan_out_case(Report& report, const Options& options);
 void input_case(Report& report, const Options& options);
 void busy_case(Report& report, const Options& options);
+void restart_case(Report& report, const Options& options);
 void rows_case(Report& report, const Options& options);
 
 inline double now_ns() noexcept {

@@ -25,13 +25,14 @@
 namespace tutti::bench {
 namespace {
 
-constexpr std::array<std::pair<const char*, Case>, 8> kCases = {{{"line", line_case},
+constexpr std::array<std::pair<const char*, Case>, 9> kCases = {{{"line", line_case},
                                                                  {"dispatch", dispatch_case},
                                                                  {"peers", peers_case},
                                                                  {"one_core", one_core_case},
                                                                  {"fan_out", fan_out_case},
                                                                  {"input", input_case},
                                                                  {"busy", busy_case},
+                                                                 {"restart", restart_case},
                                                                  {"rows", rows_case}}};
 
 std::vector<int> usable_cores() {
