@@ -7,6 +7,7 @@
 #include <cstring>
 #include <random>
 
+#include "supervisor/band.hpp"
 #include "supervisor/clock.hpp"
 #include "supervisor/copy_in.hpp"
 #include "supervisor/plan.hpp"
@@ -14,6 +15,13 @@
 
 namespace tutti {
 namespace {
+
+Fingerprint random_key() {
+  std::random_device random;
+  const auto word = [&] { return (std::uint64_t{random()} << 32U) | random(); };
+  const std::uint64_t low = word();
+  return {.low = low, .high = word()};
+}
 
 std::uint64_t seed_of(const LaunchOptions& options) {
   return options.seed != 0 ? options.seed : std::random_device{}();
@@ -56,7 +64,10 @@ Engine::Engine(std::shared_ptr<const EnsembleConfig> config, const LaunchOptions
       options_(options),
       log_(std::move(log)),
       core_(config_, seed_of(options), options.templates),
-      combiner_(std::move(combiner)) {
+      combiner_(std::move(combiner)),
+      distances_(config_.members.size()),
+      values_(config_.members.size()),
+      fingerprint_key_(random_key()) {
   const std::uint32_t isolates = core_.isolates();
   const SpinPlan spin = spin_plan(config_);
   plan_.program = options_.worker;
@@ -91,7 +102,12 @@ Result<std::uint32_t> Engine::accept(MatrixView x, Time now, Time deadline) {
                                  fmt::format("this ensemble takes 1 to {} rows (limits.rows) of {} features",
                                              config_.limits.rows, config_.features)});
   }
-  auto slot = core_.submit(now, deadline, x.rows);
+  std::optional<Fingerprint> fingerprint;
+  if (core_.wants_fingerprints(now)) {
+    fingerprint =
+        fingerprint_of(std::as_bytes(std::span(x.data, std::size_t{x.rows} * x.columns)), fingerprint_key_);
+  }
+  auto slot = core_.submit(now, deadline, x.rows, fingerprint);
   if (!slot) ++counters_.refused;
   if (slot) copy_in(input_.data() + *slot * slot_bytes_, x.data, x.bytes());
   return slot;
@@ -301,6 +317,7 @@ Result<void> Engine::conclude(const Pending& request, Prediction& prediction) {
     answered_[member] = request.votes[member].fate.state == VoteState::voted;
   }
   prediction.voted = request.voted;
+  if (config_.answer.band > 0) judge_band(request, prediction);
   const bool answerable = core_.answerable(request);
   ++(answerable ? counters_.answered : counters_.unanswered);
   if (!answerable) {
@@ -327,6 +344,20 @@ Result<void> Engine::conclude(const Pending& request, Prediction& prediction) {
     }
   }
   return {};
+}
+
+// Tells the core who lay far from the others.
+void Engine::judge_band(const Pending& request, const Prediction& prediction) {
+  const Parts parts{.data = prediction.parts.data(),
+                    .model_stride = std::size_t{prediction.rows} * prediction.outputs,
+                    .answered = {answered_.get(), prediction.votes.size()},
+                    .rows = prediction.rows};
+  if (!distances_from_median(parts, prediction.outputs, distances_, values_)) return;
+  Time settled = request.accepted;
+  for (const MemberVote& vote : request.votes) settled = std::max(settled, request.accepted + vote.latency);
+  for (std::uint32_t member = 0; member < core_.members(); ++member) {
+    if (answered_[member]) core_.judged(member, distances_[member] > config_.answer.band, settled);
+  }
 }
 
 std::string Engine::missing_voters(const Prediction& prediction) const {

@@ -179,6 +179,7 @@ class Engine {
   void note_answer(std::uint32_t isolate, const Expected& expected, const Consumed& consumed);
   void finish(std::uint32_t slot);
   Result<void> conclude(const Pending& request, Prediction& prediction);
+  void judge_band(const Pending& request, const Prediction& prediction);
   [[nodiscard]] float* part(std::uint32_t slot, std::uint32_t member) const;
   void tell(Event::Kind kind, std::uint32_t isolate, Time now, VoteFate cause = {});
   void tell_start(std::uint32_t isolate, Time now);
@@ -213,7 +214,10 @@ class Engine {
   std::vector<MemberTally> tallies_;  // [members]
   EngineCounters counters_;
   Time created_;
-  bool quorum_seen_ = false;  // whether the quorum could be met when that was last told
+  bool quorum_seen_ = false;       // whether the quorum could be met when that was last told
+  std::vector<double> distances_;  // [members], scratch
+  std::vector<float> values_;      // [members], scratch
+  Fingerprint fingerprint_key_;    // drawn anew at every launch
 };
 
 }  // namespace tutti

@@ -336,6 +336,11 @@ bool Engine::reap_isolate(const SpawnOrder& order, Time now) {
   drain(isolate, now);
   const auto* dying = std::get_if<Dying>(&core_.life(isolate).state());
   const bool told_why = dying != nullptr && reason_is_told(dying->cause.state);
+  if (const auto slot = core_.blamed(isolate, *seen)) {
+    // The rows are still there: the dead isolate holds the slot.
+    const std::size_t bytes = std::size_t{core_.pending(*slot).rows} * config_.features * sizeof(float);
+    core_.fingerprint(*slot, fingerprint_of({input_.data() + *slot * slot_bytes_, bytes}, fingerprint_key_));
+  }
   core_.gone(isolate, *seen, now);
   ++counters_.deaths;
   tell(Event::Kind::died, isolate, now, core_.last_cause(isolate));

@@ -89,6 +89,7 @@ struct ValueCheck {
     const std::string fault = range_fault(setting, number);
     if (!fault.empty()) bad(fmt::format("{} is {}", setting.key, fault));
   }
+  void operator()(bool /*yes*/) const {}
   void operator()(Duration duration) const {
     const auto bound = [](double ns) { return format_duration(Duration(static_cast<std::int64_t>(ns))); };
     const auto count = static_cast<double>(duration.count());

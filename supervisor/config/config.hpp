@@ -7,8 +7,8 @@
 //
 //   [ensemble]      name, task, classes, features, log_level, events
 //   [combine]       rule, trim, coefficients, intercept, model, kind
-//   [answer]        quorum, deadline, grace, last_resort
-//   [restart]       backoff_min, backoff_max, budget, window, start_timeout
+//   [answer]        quorum, deadline, grace, last_resort, hedge, breaker, band
+//   [restart]       backoff_min, backoff_max, budget, window, start_timeout, rate, violations
 //   [limits]        in_flight, rows, spin
 //   [[member]]      name, model, kind, weight, instances
 //   [profile.NAME]  the same tables beneath: [profile.dev.answer], and [profile.dev.member.boosted] for what
@@ -87,6 +87,9 @@ struct AnswerConfig {
   Duration deadline = std::chrono::milliseconds(100);  // from the moment a request is accepted
   Duration grace = std::chrono::seconds(1);  // past its deadline, then a silent isolate is hung and killed
   std::string last_resort;                   // member whose vote alone answers below quorum; "" : an error
+  bool hedge = true;                         // ask a second instance when the first is slower than usual
+  bool breaker = true;                       // leave a member that keeps failing alone for a while
+  double band = 0;  // how far a member may keep from the others' median before it is ejected; 0: any far
 
   bool operator==(const AnswerConfig&) const = default;
 };
@@ -108,6 +111,8 @@ struct RestartConfig {
   std::uint32_t budget = 5;  // restarts within `window`, then probing slowly
   Duration window = std::chrono::seconds(30);
   Duration start_timeout = std::chrono::seconds(30);  // from spawn to hello
+  std::uint32_t rate = 4;        // restarts a second, of all isolates and templates together
+  std::uint32_t violations = 2;  // lies or escape attempts, then probing slowly
 
   bool operator==(const RestartConfig&) const = default;
 };

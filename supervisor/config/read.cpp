@@ -26,6 +26,8 @@ std::string_view wanted(Type type) {
       return "a whole number";
     case Type::number:
       return "a number";
+    case Type::yes_no:
+      return "true or false";
     case Type::duration:
       return "a duration";
     case Type::quorum:
@@ -195,6 +197,8 @@ std::string how_to_write(const Setting& setting) {
     case Type::number:
       return fmt::format("write a number from {} to {}{}", setting.low, setting.high_open ? "below " : "",
                          setting.high);
+    case Type::yes_no:
+      return "write true or false, without quotes";
     case Type::duration:
       return std::string(kDurationHint);
     case Type::quorum:
@@ -224,6 +228,7 @@ Reading read_value(const Setting& setting, const toml::node& node) {
   std::optional<Value> value;
   if (const auto text = node.value_exact<std::string>()) value = read_text(setting, *text);
   if (const auto integer = node.value_exact<std::int64_t>()) value = read_integer(setting, *integer);
+  if (const auto yes = node.value_exact<bool>(); yes && setting.type == Type::yes_no) value = *yes;
   if (const auto number = node.value_exact<double>(); number && setting.type == Type::number) value = *number;
   if (!value) return {.faults = {wrong_type(setting, node)}};
   return {.value = std::move(value)};

@@ -64,6 +64,8 @@ Json form_json(const Setting& setting) {
       return powers_json(setting);
     case Type::number:
       return ranged("number", setting);
+    case Type::yes_no:
+      return {{"type", "boolean"}};
     case Type::duration:
       return duration_json();
     case Type::quorum:
@@ -87,6 +89,7 @@ struct DefaultJson {
   Json operator()(const std::string& text) const { return text.empty() ? Json() : Json(text); }
   Json operator()(std::int64_t whole) const { return whole; }
   Json operator()(double number) const { return number; }
+  Json operator()(bool yes) const { return yes; }
   Json operator()(Duration duration) const { return format_duration(duration); }
   Json operator()(const Quorum& quorum) const {
     if (quorum.kind == Quorum::Kind::count) return quorum.count;

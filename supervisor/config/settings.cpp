@@ -227,6 +227,25 @@ constexpr std::array kSettings{
          .key = "last_resort",
          .type = Type::text,
          .help = "The member whose vote alone answers below quorum; left out, too few votes are an error."}),
+    kept<Of<&Ensemble::answer, &AnswerConfig::hedge>>(
+        {.table = "answer",
+         .key = "hedge",
+         .type = Type::yes_no,
+         .help = "Whether a request that is slower than 95 % of a member's answers is asked of a second "
+                 "instance too; of one request in twenty at most."}),
+    kept<Of<&Ensemble::answer, &AnswerConfig::breaker>>(
+        {.table = "answer",
+         .key = "breaker",
+         .type = Type::yes_no,
+         .help = "Whether a member that keeps failing is left alone for a while; its votes are `ejected`."}),
+    kept<Of<&Ensemble::answer, &AnswerConfig::band>>(
+        {.table = "answer",
+         .key = "band",
+         .type = Type::number,
+         .low = 0,
+         .high = kCoefficientMax,
+         .help = "How far a member's answers may lie from the median of at least three, on average; one that "
+                 "stays outside for 10s is ejected. 0: any far."}),
 
     kept<Of<&Ensemble::restart, &RestartConfig::backoff_min>>(
         {.table = "restart",
@@ -262,6 +281,20 @@ constexpr std::array kSettings{
          .low = kMillisecond,
          .high = kDay,
          .help = "How long an isolate may take from its launch until its model is loaded."}),
+    kept<Of<&Ensemble::restart, &RestartConfig::rate>>(
+        {.table = "restart",
+         .key = "rate",
+         .type = Type::whole,
+         .low = 1,
+         .high = 100'000,
+         .help = "Restarts a second at most, of all members together."}),
+    kept<Of<&Ensemble::restart, &RestartConfig::violations>>(
+        {.table = "restart",
+         .key = "violations",
+         .type = Type::whole,
+         .low = 1,
+         .high = 100'000,
+         .help = "Lies in its memory or attempts to escape, after which an isolate is only probed slowly."}),
 
     kept<Of<&Ensemble::limits, &LimitsConfig::in_flight>>(
         {.table = "limits",

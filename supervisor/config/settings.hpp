@@ -30,6 +30,7 @@ enum class Type : std::uint8_t {
   whole,         // a whole number in [low, high]
   power_of_two,  // the same, and a power of two
   number,        // a finite number in [low, high], or below high
+  yes_no,        // true or false
   duration,      // [low, high] in nanoseconds
   quorum,        // a number of members, "majority", "all"
   spin,          // "auto", 0 or a duration up to high
@@ -46,7 +47,7 @@ struct Features {
 
 /// What any setting may hold; Type says which. Whole numbers keep what was written, also where it is out of
 /// range.
-using Value = std::variant<std::string, std::int64_t, double, Duration, Quorum, SpinConfig, Features,
+using Value = std::variant<std::string, std::int64_t, double, bool, Duration, Quorum, SpinConfig, Features,
                            std::vector<std::string>, std::vector<double>, std::vector<std::vector<double>>>;
 
 struct Setting {

@@ -20,6 +20,7 @@ struct Written {
     if (number == 0 && std::signbit(number)) return "-0.0";
     return fmt::format("{}", number);
   }
+  std::string operator()(bool yes) const { return yes ? "true" : "false"; }
   std::string operator()(Duration duration) const { return fmt::format("\"{}\"", format_duration(duration)); }
   std::string operator()(const Quorum& quorum) const {
     if (quorum.kind == Quorum::Kind::count) return fmt::format("{}", quorum.count);

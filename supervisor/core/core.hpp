@@ -12,8 +12,19 @@
 //   - there are twice as many slots as requests may be in flight,
 //   - an isolate that is overdue on anything is not asked again until it has answered (its member is `late`),
 //   - one that holds slots while none is free is killed at once.
+//
+// A vote has at most two attempts, each of its own instance, paid from one budget: a retry after a death, or
+// a hedge when the first is slower than 95 % of the member's answers. The first answer that counts wins.
+//
+// An isolate works on one request at a time, in order, so the first unanswered one is what it died of. That
+// input is blamed; what stood behind it is suspect, and suspects are asked one at a time, of one instance
+// only. An input that a member has died of twice is quarantined for that member.
+//
 // Invariants: every accepted slot finishes exactly once; outstanding requests of an isolate are answered in
-// the order they were published; outstanding <= slots(), so no ring overflows.
+// the order they were published; outstanding <= slots(), so no ring overflows; nothing is done in the name of
+// a generation that is gone.
+//
+// requests.cpp asks and settles, starts.cpp starts, judges and buries, second_chance.cpp retries and hedges.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +34,13 @@
 
 #include "shared/error.hpp"
 #include "supervisor/config/config.hpp"
+#include "supervisor/core/breaker.hpp"
+#include "supervisor/core/budget.hpp"
+#include "supervisor/core/counters.hpp"
+#include "supervisor/core/fingerprint.hpp"
 #include "supervisor/core/isolate.hpp"
+#include "supervisor/core/latency.hpp"
+#include "supervisor/core/poison.hpp"
 
 namespace tutti {
 
@@ -45,12 +62,19 @@ struct Action {
   bool whole = true;
 };
 
+inline constexpr std::uint32_t kNobody = UINT32_MAX;
+
 /// One member's vote on one request.
 struct MemberVote {
   VoteFate fate;
-  std::uint32_t isolate = 0;
-  Duration latency{};  // from submit to the answer, or to the verdict
+  std::uint32_t isolate = kNobody;  // that was asked
+  std::uint32_t second = kNobody;   // that was asked as well, for a hedge
+  Duration latency{};               // from submit to the answer, or to the verdict
   bool retried = false;
+  bool hedged = false;
+  bool suspect = false;  // it was in flight on an isolate that died, or its input was
+  bool waiting = false;  // for its turn among the suspects
+  VoteFate lost_to{};    // retried: the death that the first attempt was lost to
 };
 
 /// A request as the core knows it.
@@ -60,10 +84,12 @@ struct Pending {
   std::uint32_t counter = 0;  // of requests in this slot
   Time accepted;
   Time deadline;
+  Time hedge_at = kNever;         // when a vote may become due for a second attempt
   std::uint32_t waiting_for = 0;  // votes still pending
   std::uint32_t voted = 0;
-  std::uint32_t holders = 0;      // isolates that were asked and have neither answered nor died
-  std::vector<MemberVote> votes;  // [members]
+  std::uint32_t holders = 0;               // attempts that were neither answered nor ended by a death
+  std::optional<Fingerprint> fingerprint;  // of its input, if anybody had to know it
+  std::vector<MemberVote> votes;           // [members]
 };
 
 /// What an isolate's next answer must be.
@@ -81,13 +107,17 @@ class Core {
 
   // ---- events ----
   /// Accepts a request and asks every member. Returns its slot; the engine writes the rows there before it
-  /// carries out the actions. Errors: overloaded, stopped.
-  Result<std::uint32_t> submit(Time now, Time deadline, std::uint32_t rows);
+  /// carries out the actions. With wants_fingerprints() the fingerprint of the rows is given.
+  /// Errors: overloaded, stopped.
+  Result<std::uint32_t> submit(Time now, Time deadline, std::uint32_t rows,
+                               std::optional<Fingerprint> fingerprint = std::nullopt);
   /// The isolate answered what expected() said; `fate` is the engine's verdict on the answer.
   void answered(std::uint32_t isolate, VoteFate fate, Time now);
-  void hello(std::uint32_t isolate, Time now) { isolates_[isolate].life.hello(now); }
+  void hello(std::uint32_t isolate, Time now);
   /// The worker broke a rule or could not start.
   void condemn(std::uint32_t isolate, VoteFate cause);
+  /// Gives the fingerprint of a request's input: for what blamed() names, before gone().
+  void fingerprint(std::uint32_t slot, const Fingerprint& input) { slots_[slot].fingerprint = input; }
   /// The worker is dead and its ring drained. Settles what it still owed.
   void gone(std::uint32_t isolate, VoteFate seen, Time now);
   /// There is no process for the isolate: it could not be started, or its template died over it (then
@@ -103,6 +133,8 @@ class Core {
   void condemn_template(std::uint32_t member, VoteFate cause);
   /// Deadlines, hangs, restarts.
   void tick(Time now);
+  /// A vote that counted lay within the band of the others' answers, or outside.
+  void judged(std::uint32_t member, bool outside, Time now);
   /// The caller has the answer of a finished slot.
   void release(std::uint32_t slot);
   /// Accepts nothing more and restarts nothing.
@@ -114,6 +146,13 @@ class Core {
   /// The actions since the last call, in order. Valid until the next event.
   std::span<const Action> take_actions();
   [[nodiscard]] std::optional<Expected> expected(std::uint32_t isolate) const;
+  /// True if an input may be known to kill: submit() then wants its fingerprint.
+  bool wants_fingerprints(Time now);
+  /// The slot whose input is to blame if the isolate is dead and that was seen; nothing if no input is.
+  [[nodiscard]] std::optional<std::uint32_t> blamed(std::uint32_t isolate, VoteFate seen) const;
+  /// True while the member is left alone because it kept failing.
+  [[nodiscard]] bool ejected(std::uint32_t member) const { return members_[member].breaker.open(); }
+  [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
   [[nodiscard]] const Pending& pending(std::uint32_t slot) const { return slots_[slot]; }
   [[nodiscard]] const IsolateLife& life(std::uint32_t isolate) const { return isolates_[isolate].life; }
   [[nodiscard]] const IsolateLife& template_life(std::uint32_t member) const {
@@ -154,6 +193,7 @@ class Core {
     std::uint64_t id;
     std::uint32_t slot;
     Time deadline;
+    Time hung_at;
   };
   struct Isolate {
     IsolateLife life;
@@ -171,18 +211,46 @@ class Core {
     bool template_failed = false;  // at least once
     VoteFate template_cause{.state = VoteState::not_ready};
     std::uint32_t next = 0;  // round robin
+    Breaker breaker;
+    RunningLatency latency;
+    ExtraBudget extra;
+    std::uint32_t suspects_waiting = 0;
+    std::uint32_t suspect_isolate = kNobody;  // which one works on a suspect
+    std::uint32_t suspect_slot = kNobody;
   };
 
+  // requests.cpp
+  void ask_member(std::uint32_t slot, std::uint32_t member, Time now);
   std::optional<std::uint32_t> choose(std::uint32_t member, Time now, std::uint32_t except);
   void ask(std::uint32_t isolate, std::uint32_t slot);
+  Outstanding pop(std::uint32_t isolate);
   void settle(std::uint32_t slot, std::uint32_t member, VoteFate fate, Time now);
+  void settle_overdue(std::uint32_t slot, Time now);
+  void count_vote(VoteState state);
   void let_go(std::uint32_t slot);
   void free_if_done(std::uint32_t slot);
   void relieve_pressure();
   [[nodiscard]] VoteFate why_not_asked(std::uint32_t member, Time now) const;
   [[nodiscard]] bool overdue(const Isolate& isolate, Time now) const;
+  [[nodiscard]] bool any_ready(std::uint32_t member) const;
+
+  // second_chance.cpp
+  [[nodiscard]] Time hedge_time(std::uint32_t slot, std::uint32_t member) const;
+  void hedge(std::uint32_t slot, Time now);
+  void hedge_vote(std::uint32_t slot, std::uint32_t member, Time now);
+  void lose(std::uint32_t slot, std::uint32_t isolate, VoteFate cause, Time now);
+  void make_suspect(std::uint32_t slot, std::uint32_t member);
+  void ask_suspects(std::uint32_t member, Time now);
+  [[nodiscard]] std::uint32_t oldest_suspect(std::uint32_t member) const;
+
+  // starts.cpp
   [[nodiscard]] bool may_start(const Isolate& isolate) const;
+  [[nodiscard]] bool template_wanted(const Member& member) const;
+  [[nodiscard]] Time start_time(const IsolateLife& life) const;
+  [[nodiscard]] bool may_spawn(const IsolateLife& life, Time now);
   void tick_template(std::uint32_t member, Time now);
+  bool tick_isolate(std::uint32_t index, Time now);
+  void see(Time now);
   void wish(IsolateWish wish, std::uint32_t isolate);
   void wish_template(IsolateWish wish, std::uint32_t member);
 
@@ -190,13 +258,19 @@ class Core {
   Duration grace_;
   std::uint32_t in_flight_max_;
   std::uint32_t quorum_;
+  bool hedges_;
   std::optional<std::uint32_t> last_resort_;
+  RateLimit restarts_;
+  PoisonTable poison_;
   std::vector<Member> members_;
   std::vector<Isolate> isolates_;
   std::vector<Pending> slots_;
   std::vector<std::uint32_t> free_;
   std::vector<Action> actions_;
   std::vector<Action> taken_;
+  Counters counters_;
+  Time last_seen_{};
+  std::uint32_t first_restart_ = 0;  // whose turn it is when restarts are rationed
   std::uint32_t in_flight_ = 0;
   std::uint32_t owed_ = 0;
   bool closed_ = false;

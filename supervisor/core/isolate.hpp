@@ -10,7 +10,8 @@
 // whatever the process does until then still belongs to its old generation.
 // Restarts wait a random time that doubles with each failure (full jitter: Brooker, "Exponential backoff and
 // jitter", 2015), the first one after a long life comes at once, and beyond the budget restarts go on for
-// ever but slowly.
+// ever but slowly. The cause counts: a start that failed is tried again slowly, a liar is not unlucky and is
+// probed slowly after `violations` lies, and a death that an input is to blame for is not charged.
 #pragma once
 
 #include <cstdint>
@@ -56,14 +57,20 @@ class IsolateLife {
   IsolateWish condemn(VoteFate cause);
   /// The process is gone, with the cause seen by whoever reaped it. Returns the cause that counts: what it
   /// was condemned for, else what was seen.
-  VoteFate gone(VoteFate seen, Time now, Random& random);
+  /// Not `charged`: it is no fault of the isolate's, which is started again at once.
+  VoteFate gone(VoteFate seen, Time now, Random& random, bool charged = true);
+  /// The cause that gone(seen) would return.
+  [[nodiscard]] VoteFate cause_of(VoteFate seen) const noexcept;
   /// The spawn failed: there is no process.
-  void spawn_failed(Time now, Random& random) { plan_restart(now, random); }
+  void spawn_failed(Time now, Random& random) { plan_restart(VoteState::start_failed, now, random); }
   /// The spawn failed for want of a template, which is no fault of the isolate's: it waits for the next one.
   void spawn_postponed(Time now) {
     --starts_;
     state_ = Waiting{now};
   }
+
+  /// The supervisor itself was late by so much: a start gets that time back.
+  void extend(Duration lag) noexcept;
 
   [[nodiscard]] const IsolateState& state() const noexcept { return state_; }
   [[nodiscard]] bool ready() const noexcept { return std::holds_alternative<Ready>(state_); }
@@ -73,18 +80,21 @@ class IsolateLife {
   [[nodiscard]] std::uint32_t restarts() const noexcept { return starts_ > 0 ? starts_ - 1 : 0; }
   /// True once the first start has ended, well or badly.
   [[nodiscard]] bool tried() const noexcept { return tried_; }
+  /// True if the next start is a restart.
+  [[nodiscard]] bool was_started() const noexcept { return starts_ > 0; }
   /// When tick() has something to do.
   [[nodiscard]] Time wake_at() const noexcept;
 
  private:
-  void plan_restart(Time now, Random& random);
+  void plan_restart(VoteState cause, Time now, Random& random);
 
   RestartConfig restart_;
   IsolateState state_ = Waiting{Time{}};
   std::uint16_t generation_ = 0;
   std::uint32_t starts_ = 0;
-  std::uint32_t failures_ = 0;        // in a row, without a long life between them
-  std::uint32_t probes_ = 0;          // slow restarts since the budget was used up
+  std::uint32_t failures_ = 0;  // in a row, without a long life between them
+  std::uint32_t probes_ = 0;    // slow restarts since the budget was used up
+  std::uint32_t violations_ = 0;
   std::deque<Time> recent_failures_;  // within the window, at most budget + 1 kept
   bool tried_ = false;
 };

@@ -28,8 +28,16 @@ inline EnsembleConfig hostile_config(std::uint32_t members, std::uint32_t instan
   config.classes = {"no", "yes"};
   config.features = 2;
   config.combine.rule = CombineRule::soft_vote;
-  config.answer = {.quorum = {.kind = Quorum::Kind::count, .count = 1}, .deadline = 400ms, .grace = 200ms};
-  config.restart = {.backoff_min = 1ms, .backoff_max = 20ms, .budget = 100'000, .start_timeout = 20s};
+  config.answer = {.quorum = {.kind = Quorum::Kind::count, .count = 1},
+                   .deadline = 400ms,
+                   .grace = 200ms,
+                   .breaker = false};
+  config.restart = {.backoff_min = 1ms,
+                    .backoff_max = 20ms,
+                    .budget = 100'000,
+                    .start_timeout = 20s,
+                    .rate = 100'000,
+                    .violations = 100'000};
   config.limits = {.in_flight = 4, .rows = 16};
   config.log_level = LogLevel::off;
   for (std::uint32_t i = 0; i < members; ++i) {

@@ -21,12 +21,17 @@ quorum = 2
 deadline = "50ms"
 grace = "2s"
 last_resort = "linear"
+hedge = false
+breaker = false
+band = 0.5
 [restart]
 backoff_min = "10ms"
 backoff_max = "1m"
 budget = 7
 window = "1.5m"
 start_timeout = "5s"
+rate = 9
+violations = 3
 [limits]
 in_flight = 16
 rows = 512
@@ -58,9 +63,17 @@ TEST_CASE("config: every key is read to where it belongs", "[config]") {
   wanted.answer = {.quorum = {.kind = Quorum::Kind::count, .count = 2},
                    .deadline = 50ms,
                    .grace = 2s,
-                   .last_resort = "linear"};
-  wanted.restart = {
-      .backoff_min = 10ms, .backoff_max = 1min, .budget = 7, .window = 90s, .start_timeout = 5s};
+                   .last_resort = "linear",
+                   .hedge = false,
+                   .breaker = false,
+                   .band = 0.5};
+  wanted.restart = {.backoff_min = 10ms,
+                    .backoff_max = 1min,
+                    .budget = 7,
+                    .window = 90s,
+                    .start_timeout = 5s,
+                    .rate = 9,
+                    .violations = 3};
   wanted.limits = {.in_flight = 16, .rows = 512};
   wanted.spin = {.automatic = false, .duration = 30us};
   wanted.members = {{.name = "boosted",
@@ -68,13 +81,13 @@ TEST_CASE("config: every key is read to where it belongs", "[config]") {
                      .kind = "xgboost",
                      .weight = 2,
                      .instances = 3,
-                     .where = "/configs/small.toml:25:1"},
+                     .where = "/configs/small.toml:30:1"},
                     {.name = "linear",
                      .model = "/elsewhere/linear.safetensors",
                      .kind = "",
                      .weight = 1,
                      .instances = 1,
-                     .where = "/configs/small.toml:31:1"}};
+                     .where = "/configs/small.toml:36:1"}};
   CHECK(*config == wanted);
 }
 

@@ -42,7 +42,12 @@ class Generator {
                       .backoff_max = duration(1'000'000'000, 86'400'000'000'000),
                       .budget = below(1001),
                       .window = duration(1'000'000, 86'400'000'000'000),
-                      .start_timeout = duration(1'000'000, 86'400'000'000'000)};
+                      .start_timeout = duration(1'000'000, 86'400'000'000'000),
+                      .rate = 1 + below(100'000),
+                      .violations = 1 + below(100'000)};
+    config.answer.hedge = chance();
+    config.answer.breaker = chance();
+    if (chance()) config.answer.band = number();
     config.limits = {.in_flight = 2U << below(6), .rows = 1 + below(4096)};
     if (chance()) config.spin = {.automatic = false, .duration = duration(0, 1'000'000'000)};
     config.log_level = static_cast<LogLevel>(below(6));

@@ -76,6 +76,7 @@ class Validator {
     if (type == "string") return value.is_string();
     if (type == "integer") return value.is_number_integer();
     if (type == "number") return value.is_number();
+    if (type == "boolean") return value.is_boolean();
     FAIL("the validator does not know the type " << type);
     return false;
   }
@@ -87,8 +88,10 @@ const Json kExample = Json::parse(R"json({
   "ensemble": {"name": "breast-cancer", "task": "classification", "classes": ["malignant", "benign"],
                "features": 30, "log_level": "warning", "events": "events.jsonl"},
   "combine": {"rule": "soft_vote", "trim": 0.2},
-  "answer": {"quorum": "majority", "deadline": "50ms", "grace": "1s", "last_resort": "linear"},
-  "restart": {"backoff_min": "50ms", "backoff_max": "30s", "budget": 5, "window": "30s", "start_timeout": "30s"},
+  "answer": {"quorum": "majority", "deadline": "50ms", "grace": "1s", "last_resort": "linear", "hedge": true,
+             "breaker": false, "band": 0.25},
+  "restart": {"backoff_min": "50ms", "backoff_max": "30s", "budget": 5, "window": "30s", "start_timeout": "30s",
+              "rate": 4, "violations": 2},
   "limits": {"in_flight": 8, "rows": 1024, "spin": "auto"},
   "member": [{"name": "boosted", "model": "boosted.json", "kind": "xgboost", "weight": 2, "instances": 2},
              {"name": "linear", "model": "linear.json"}],
