@@ -25,10 +25,11 @@ const std::string& place_of(const EnsembleConfig& config) {
 
 Result<void> same_shape(const EnsembleConfig& old, const EnsembleConfig& next) {
   if (old.task == next.task && old.classes == next.classes && old.features == next.features &&
-      old.feature_names == next.feature_names)
+      old.feature_names == next.feature_names && old.limits.rows <= next.limits.rows)
     return {};
-  return std::unexpected(Error{Errc::bad_config, "task, classes and features cannot change while it runs",
-                               place_of(next), "launch another ensemble for them"});
+  return std::unexpected(Error{
+      Errc::bad_config, "task, classes and features cannot change while it runs, nor limits.rows shrink",
+      place_of(next), "launch another ensemble for them"});
 }
 
 // Every member of the new generation must answer before any request depends on it.
@@ -79,7 +80,24 @@ Result<Ensemble> Ensemble::launch(EnsembleConfig config, LaunchOptions options) 
   return Ensemble(std::make_unique<Generations>(std::move(*first)), std::move(options));
 }
 
+Result<void> Ensemble::reload(const ConfigSource& source) {
+  auto config = load_config(source);
+  if (config) return reload(std::move(*config));
+  std::string problems;
+  for (const ConfigProblem& problem : config.error()) problems += "\n  " + describe(problem.error);
+  Error error{Errc::bad_config, "the new config cannot be used" + problems, source.path,
+              "the old one goes on"};
+  generations_->note_failure(describe(error));
+  return std::unexpected(std::move(error));
+}
+
 Result<void> Ensemble::reload(EnsembleConfig config) {
+  auto done = replace(std::move(config));
+  if (!done) generations_->note_failure(describe(done.error()));
+  return done;
+}
+
+Result<void> Ensemble::replace(EnsembleConfig config) {
   const std::scoped_lock one(generations_->reloading());
   std::vector<float> golden;
   {
@@ -117,7 +135,11 @@ Result<void> Ensemble::kill_worker(std::string_view member) {
   return generations_->use()->runner->kill_worker(member);
 }
 
-EnsembleStatus Ensemble::status(ReadUsage usage) const { return generations_->use()->status(usage); }
+EnsembleStatus Ensemble::status(ReadUsage usage) const {
+  EnsembleStatus status = generations_->use()->status(usage);
+  generations_->tell_failures(status);
+  return status;
+}
 
 const EnsembleConfig& Ensemble::config() const noexcept { return *generations_->use()->config; }
 

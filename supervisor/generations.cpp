@@ -81,4 +81,16 @@ void Generations::replace(std::unique_ptr<Generation> next) {
   old->stacking.reset();
 }
 
+void Generations::note_failure(std::string error) {
+  const std::scoped_lock lock(noting_);
+  ++failures_;
+  last_error_ = std::move(error);
+}
+
+void Generations::tell_failures(EnsembleStatus& status) const {
+  const std::scoped_lock lock(noting_);
+  status.reloads_failed = failures_;
+  status.last_reload_error = last_error_;
+}
+
 }  // namespace tutti

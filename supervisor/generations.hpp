@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "supervisor/runner.hpp"
@@ -65,10 +66,17 @@ class Generations {
   /// One reload at a time.
   std::mutex& reloading() noexcept { return reloading_; }
 
+  /// Remembers a reload that failed, and tells of those remembered.
+  void note_failure(std::string error);
+  void tell_failures(EnsembleStatus& status) const;
+
  private:
   std::atomic<Generation*> current_;
   std::mutex reloading_;
   std::vector<std::unique_ptr<Generation>> all_;
+  mutable std::mutex noting_;
+  std::uint64_t failures_ = 0;
+  std::string last_error_;
 };
 
 }  // namespace tutti

@@ -86,7 +86,9 @@ struct EngineCounters {
 
 struct EnsembleStatus {
   Readiness readiness = Readiness::not_ready;
-  std::uint64_t config_generation = 1;  // counts reloads
+  std::uint64_t config_generation = 1;  // counts reloads that succeeded
+  std::uint64_t reloads_failed = 0;
+  std::string last_reload_error;
   std::uint32_t quorum = 0;
   std::vector<MemberStatus> members;  // in the config's order, then the stacking model if there is one
   std::uint32_t in_flight = 0;        // requests accepted and not answered

@@ -133,12 +133,16 @@ class Ensemble {
   /// callback. Errors: bad_config (task, classes or features differ), system, not_ready (a new member did not
   /// start, or did not answer its golden request: `what` has each one's cause).
   Result<void> reload(EnsembleConfig config);
+  /// The same from a config's file, which is checked first. Errors also: bad_config with every problem in
+  /// `what`, a line each.
+  Result<void> reload(const ConfigSource& source);
 
   [[nodiscard]] EnsembleStatus status(ReadUsage usage = ReadUsage::no) const;
   [[nodiscard]] const EnsembleConfig& config() const noexcept;
 
  private:
   Ensemble(std::unique_ptr<Generations> generations, LaunchOptions options) noexcept;
+  Result<void> replace(EnsembleConfig config);
   std::unique_ptr<Generations> generations_;
   LaunchOptions options_;
 };

@@ -60,7 +60,16 @@ struct StatusOptions {
 };
 
 int run(const RunOptions& options);
+/// What the options name, with the environment's settings.
+ConfigSource source_of(const ConfigOptions& options);
 int status(const StatusOptions& options);
+/// Of `tutti reload`: as of `tutti status`, but one ensemble.
+struct ReloadOptions {
+  std::string what;
+};
+int reload(const ReloadOptions& options);
+/// The status sockets that are meant by a name, a path or "". Errors: not_ready (none), system.
+Result<std::vector<std::string>> sockets_of(const std::string& what);
 int check(const ConfigOptions& options, bool json);
 int plan(const ConfigOptions& options, bool json);
 int schema();

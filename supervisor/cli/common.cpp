@@ -41,11 +41,15 @@ void complain(const Error& error) {
 
 std::string to_json(const Error& error) { return as_json(error).dump(); }
 
+ConfigSource source_of(const ConfigOptions& options) {
+  return {.path = options.path,
+          .profile = options.profile,
+          .settings = options.settings,
+          .environment = tutti_environment()};
+}
+
 std::optional<EnsembleConfig> load_or_explain(const ConfigOptions& options, bool json) {
-  auto config = load_config({.path = options.path,
-                             .profile = options.profile,
-                             .settings = options.settings,
-                             .environment = tutti_environment()});
+  auto config = load_config(source_of(options));
   if (config) return std::move(*config);
   if (json) {
     nlohmann::ordered_json problems = nlohmann::ordered_json::array();

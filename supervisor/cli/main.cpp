@@ -110,6 +110,13 @@ int parse_and_run(int argc, char** argv) {
   status_command->add_flag("--watch", status_options.watch, "Once a second, until interrupted");
   status_command->callback([&] { action = [&] { return status(status_options); }; });
 
+  ReloadOptions reload_options;
+  CLI::App* reload_command =
+      app.add_subcommand("reload", "Have a running ensemble load its config anew, without a pause");
+  reload_command->add_option("what", reload_options.what,
+                             "An ensemble's name or a status socket's path; not needed when one is running");
+  reload_command->callback([&] { action = [&] { return reload(reload_options); }; });
+
   CLI::App* check_command =
       app.add_subcommand("check", "Say everything that is wrong with a config, models included");
   add_config(*check_command, config);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -23,6 +24,12 @@ std::string latency_text(std::vector<double>& latencies, double q) {
   return format_time(Duration(static_cast<std::int64_t>(quantile(latencies, q))));
 }
 
+// 0 for one that a reload has ended.
+std::uint32_t restarts_of(const EnsembleStatus& status, const std::string& name) {
+  const auto member = std::ranges::find(status.members, name, &MemberStatus::name);
+  return member != status.members.end() ? member->restarts : 0;
+}
+
 std::string member_table(RunReport& report) {
   const bool regression = report.config.task == Task::regression;
   std::vector<std::string> header{"member"};
@@ -30,16 +37,15 @@ std::string member_table(RunReport& report) {
   if (report.scored && regression) header.emplace_back("RMSE");
   for (const char* title : {"median", "p99", "votes", "missed", "restarts"}) header.emplace_back(title);
   std::vector<std::vector<std::string>> rows{header};
-  for (std::size_t i = 0; i < report.config.members.size(); ++i) {
-    MemberStatistics member = report.statistics.members()[i];
-    std::vector<std::string> row{report.config.members[i].name};
+  for (MemberStatistics member : report.statistics.members()) {
+    std::vector<std::string> row{member.name};
     if (report.scored) row.push_back(score_text(member.score));
     if (report.scored && regression) row.push_back(fmt::format("{:.4g}", member.score.rmse()));
     row.push_back(latency_text(member.latencies_ns, 0.5));
     row.push_back(latency_text(member.latencies_ns, 0.99));
     row.push_back(format_count(member.rows_voted));
     row.push_back(format_count(member.rows_missed));
-    row.push_back(format_count(report.status.members[i].restarts));
+    row.push_back(format_count(restarts_of(report.status, member.name)));
     rows.push_back(std::move(row));
   }
   std::vector<std::string> total{"ensemble"};
@@ -91,12 +97,11 @@ void print_json(RunReport& report) {
   const Statistics& statistics = report.statistics;
   const Task task = report.config.task;
   nlohmann::ordered_json members = nlohmann::ordered_json::array();
-  for (std::size_t i = 0; i < report.config.members.size(); ++i) {
-    MemberStatistics member = statistics.members()[i];
-    nlohmann::ordered_json json{{"name", report.config.members[i].name},
+  for (MemberStatistics member : statistics.members()) {
+    nlohmann::ordered_json json{{"name", member.name},
                                 {"rows_voted", member.rows_voted},
                                 {"rows_missed", member.rows_missed},
-                                {"restarts", report.status.members[i].restarts},
+                                {"restarts", restarts_of(report.status, member.name)},
                                 {"requests", member.latencies_ns.size()},
                                 {"latency_median_ns", quantile(member.latencies_ns, 0.5)},
                                 {"latency_p99_ns", quantile(member.latencies_ns, 0.99)},

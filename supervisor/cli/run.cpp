@@ -14,6 +14,7 @@
 #include "shared/suggest.hpp"
 #include "supervisor/cli/commands.hpp"
 #include "supervisor/cli/pipeline.hpp"
+#include "supervisor/cli/reload.hpp"
 #include "supervisor/cli/report.hpp"
 #include "supervisor/cli/terminal.hpp"
 #include "supervisor/data/sink.hpp"
@@ -157,6 +158,7 @@ int run(const RunOptions& options) {
   Run run{std::move(*ensemble), Statistics(*config, !options.target.empty()), std::move(*sink)};
   const auto socket = open_status_socket(run.ensemble, options.watch);
   if (!socket) return fail(socket.error());
+  const ReloadOnHangup reload(run.ensemble, options.config);
   ProgressBar bar(config->name);
   const auto begun = std::chrono::steady_clock::now();
   Result<void> sent = send_all(options, run, bar);

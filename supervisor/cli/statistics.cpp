@@ -36,21 +36,28 @@ double Score::value() const {
 double Score::rmse() const { return rows_ > 0 ? std::sqrt(squared_error_ / static_cast<double>(rows_)) : 0; }
 
 Statistics::Statistics(const EnsembleConfig& config, bool scored)
-    : scored_(scored),
-      members_(config.members.size(), MemberStatistics(config.task)),
-      ensemble_(config.task) {}
+    : task_(config.task), scored_(scored), ensemble_(config.task) {
+  for (const MemberConfig& member : config.members) members_.emplace_back(member.name, config.task);
+}
+
+// Nearly always where it is looked for first: only a reload moves members.
+MemberStatistics& Statistics::member(std::string_view name, std::size_t place) {
+  if (place < members_.size() && members_[place].name == name) return members_[place];
+  const auto found = std::ranges::find(members_, name, &MemberStatistics::name);
+  return found != members_.end() ? *found : members_.emplace_back(std::string(name), task_);
+}
 
 void Statistics::add(const Prediction& prediction, bool answered, std::uint64_t first_row,
                      std::span<const double> targets) {
   rows_ += prediction.rows;
-  for (std::size_t i = 0; i < members_.size(); ++i) {
+  for (std::size_t i = 0; i < prediction.votes.size(); ++i) {
     const Vote& vote = prediction.votes[i];
-    MemberStatistics& member = members_[i];
-    (vote.voted() ? member.rows_voted : member.rows_missed) += prediction.rows;
+    MemberStatistics& voter = member(vote.member, i);
+    (vote.voted() ? voter.rows_voted : voter.rows_missed) += prediction.rows;
     if (!vote.voted()) continue;
-    member.latencies_ns.push_back(static_cast<double>(vote.latency.count()));
-    member.compute_ns += static_cast<double>(vote.compute.count());
-    if (scored_) member.score.add(prediction.part(i).all(), prediction.outputs, targets);
+    voter.latencies_ns.push_back(static_cast<double>(vote.latency.count()));
+    voter.compute_ns += static_cast<double>(vote.compute.count());
+    if (scored_) voter.score.add(prediction.part(i).all(), prediction.outputs, targets);
   }
   if (answered) {
     if (scored_) ensemble_.add(prediction.answer(), prediction.outputs, targets);

@@ -6,6 +6,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -36,7 +37,8 @@ class Score {
 };
 
 struct MemberStatistics {
-  explicit MemberStatistics(Task task) : score(task) {}
+  MemberStatistics(std::string its_name, Task task) : name(std::move(its_name)), score(task) {}
+  std::string name;
   Score score;
   std::vector<double> latencies_ns;  // of requests that it voted on
   double compute_ns = 0;
@@ -59,6 +61,7 @@ class Statistics {
   void add(const Prediction& prediction, bool answered, std::uint64_t first_row,
            std::span<const double> targets);
 
+  /// In the config's order; members that a reload brought stand behind them.
   [[nodiscard]] const std::vector<MemberStatistics>& members() const noexcept { return members_; }
   [[nodiscard]] const Score& ensemble() const noexcept { return ensemble_; }
   [[nodiscard]] const std::vector<DegradedRange>& degraded() const noexcept { return degraded_; }
@@ -70,6 +73,9 @@ class Statistics {
   }
 
  private:
+  MemberStatistics& member(std::string_view name, std::size_t place);
+
+  Task task_;
   bool scored_;
   std::vector<MemberStatistics> members_;
   Score ensemble_;

@@ -35,30 +35,6 @@ std::string ensemble_of(const std::string& path) {
   return name;
 }
 
-// The sockets that were meant. Errors: not_ready (none), system.
-Result<std::vector<std::string>> sockets_of(const std::string& what) {
-  if (what.find('/') != std::string::npos) return std::vector{what};
-  auto all = list_sockets();
-  if (!all) return all;
-  if (what.empty() && all->empty()) {
-    return std::unexpected(Error{Errc::not_ready, "no ensemble of this user is running", "tutti status",
-                                 "start one with tutti run, or name its socket"});
-  }
-  std::vector<std::string> found;
-  std::vector<std::string> names;
-  for (const std::string& path : *all) {
-    names.push_back(ensemble_of(path));
-    const bool meant = what.empty() || names.back() == what || std::filesystem::path(path).filename() == what;
-    if (meant) found.push_back(path);
-  }
-  if (!found.empty()) return found;
-  std::string hint = did_you_mean(what, names);
-  if (hint.empty())
-    hint = names.empty() ? "none is running" : fmt::format("running: {}", fmt::join(names, ", "));
-  return std::unexpected(
-      Error{Errc::not_ready, fmt::format("no running ensemble is called '{}'", what), "tutti status", hint});
-}
-
 std::string text_of(const Json& json, const char* key) { return printable(json.at(key).get<std::string>()); }
 std::uint64_t count_of(const Json& json, const char* key) { return json.at(key).get<std::uint64_t>(); }
 std::string time_of(const Json& json, const char* key) {
@@ -168,6 +144,29 @@ int look_once(const StatusOptions& options) {
 }
 
 }  // namespace
+
+Result<std::vector<std::string>> sockets_of(const std::string& what) {
+  if (what.find('/') != std::string::npos) return std::vector{what};
+  auto all = list_sockets();
+  if (!all) return all;
+  if (what.empty() && all->empty()) {
+    return std::unexpected(Error{Errc::not_ready, "no ensemble of this user is running", "tutti",
+                                 "start one with tutti run, or name its socket"});
+  }
+  std::vector<std::string> found;
+  std::vector<std::string> names;
+  for (const std::string& path : *all) {
+    names.push_back(ensemble_of(path));
+    const bool meant = what.empty() || names.back() == what || std::filesystem::path(path).filename() == what;
+    if (meant) found.push_back(path);
+  }
+  if (!found.empty()) return found;
+  std::string hint = did_you_mean(what, names);
+  if (hint.empty())
+    hint = names.empty() ? "none is running" : fmt::format("running: {}", fmt::join(names, ", "));
+  return std::unexpected(
+      Error{Errc::not_ready, fmt::format("no running ensemble is called '{}'", what), "tutti", hint});
+}
 
 int status(const StatusOptions& options) {
   const bool redraw = options.watch && !options.json && ::isatty(STDOUT_FILENO) == 1;

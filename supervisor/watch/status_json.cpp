@@ -59,6 +59,8 @@ std::string to_json(const EnsembleStatus& status, const std::string& ensemble, i
                   {"pid", pid},
                   {"readiness", name_of(status.readiness)},
                   {"config_generation", status.config_generation},
+                  {"reloads_failed", status.reloads_failed},
+                  {"last_reload_error", status.last_reload_error},
                   {"quorum", status.quorum},
                   {"in_flight", status.in_flight},
                   {"uptime_ns", status.uptime.count()},

@@ -193,6 +193,30 @@ same "$code" 130 "exit code after Ctrl-C"
 same "$(wc -l <"$work/interrupted.csv")" "$((count + 1))" "rows written after Ctrl-C"
 same "$(workers_of $pid)" 0 "workers left after Ctrl-C"
 
+# ---- the config is loaded anew while rows come; a broken one changes nothing ----
+mkdir -p "$work/anew"
+cp -r "$examples/models" "$work/anew/"
+cp "$config" "$work/anew/ensemble.toml"
+export XDG_RUNTIME_DIR="$work/anew"
+setsid "$tutti" run "$work/anew/ensemble.toml" -i - --output "$work/anew.csv" <"$work/endless" 2>"$work/anew.err" &
+pid=$!
+exec 9>"$work/endless"
+head -n 100 "$rows" >&9
+for _ in $(seq 100); do "$tutti" status >/dev/null 2>&1 && break; sleep 0.1; done
+expect 0 "reload" "$tutti" reload breast_cancer
+has err "generation 2" "reload"
+echo 'no_such_key = 1' >>"$work/anew/ensemble.toml"
+expect 1 "reload of a broken config" "$tutti" reload
+has err 'unknown key "no_such_key"' "reload of a broken config"
+expect 1 "reload of what does not run" "$tutti" reload nobody
+tail -n +101 "$rows" >&9
+exec 9>&-
+code=0
+wait $pid || code=$?
+same "$code" 0 "exit code after reloads"
+same "$(wc -l <"$work/anew.csv")" "$((count + 1))" "rows written across a reload"
+unset XDG_RUNTIME_DIR
+
 # ---- the supervisor is killed: nothing is left a second later ----
 "$tutti" run "$config" -i - --output "$work/killed.csv" <"$work/endless" 2>"$work/err" &
 pid=$!
