@@ -30,6 +30,7 @@ class Victim {
     config->restart.backoff_min = std::chrono::microseconds(1);
     config->restart.backoff_max = std::chrono::microseconds(1);
     config->restart.budget = 1'000'000;
+    config->restart.rate = 10'000;
     config->log_level = LogLevel::off;
     auto launched = Ensemble::launch(*config, {.templates = templates});
     if (!launched) return std::nullopt;
