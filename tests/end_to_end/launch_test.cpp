@@ -121,6 +121,9 @@ TEST_CASE("launch: asynchronous requests are answered once each, whoever drives"
 TEST_CASE("launch: a stacking model answers from the members' votes, in an isolate of its own", "[launch]") {
   EnsembleConfig config = hostile_config(2);
   config.combine = {.rule = CombineRule::stacking, .model = kBin + "/test_plugins/steady.so"};
+  // Outlives the ensemble, whose end waits for the callback: set_value() is still at work when the future is
+  // ready.
+  std::promise<std::pair<Result<void>, Prediction>> answered;
   Ensemble ensemble = launch(config);
   CHECK(Footprint::now().children == 3 * 2);  // a template and an isolate each
   const std::vector<float> x{0, 0};
@@ -134,7 +137,6 @@ TEST_CASE("launch: a stacking model answers from the members' votes, in an isola
   const auto prediction = ensemble.predict({x.data(), 1, 2});
   REQUIRE(prediction);
   check(*prediction);
-  std::promise<std::pair<Result<void>, Prediction>> answered;
   REQUIRE(ensemble.predict_async({x.data(), 1, 2}, [&](Result<void> outcome, Prediction later) {
     answered.set_value({std::move(outcome), std::move(later)});
   }));
@@ -157,15 +159,14 @@ TEST_CASE(
     "[launch]") {
   EnsembleConfig config = hostile_config(1);
   config.answer.deadline = 20s;
-  Ensemble ensemble = launch(config);
   static const std::vector<float> x{0, 0};
   static thread_local int depth = 0;
   struct Chain {
-    Ensemble& ensemble;
     std::atomic<int> left{3000};
     std::atomic<int> deepest{0};
     std::atomic<int> predicted{0};
     std::promise<void> done;
+    Ensemble ensemble;  // ends first, and waits for the callback, which is in set_value() when done is ready
     void next() {
       const auto accepted =
           ensemble.predict_async({x.data(), 1, 2}, [this](const Result<void>&, const Prediction&) {
@@ -180,7 +181,7 @@ TEST_CASE(
           });
       if (!accepted) done.set_value();
     }
-  } chain{ensemble};
+  } chain{.ensemble = launch(config)};
   chain.next();
   REQUIRE(chain.done.get_future().wait_for(60s) == std::future_status::ready);
   CHECK(chain.left == 0);
