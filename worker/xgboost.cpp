@@ -270,6 +270,19 @@ class Assembler {
 
 }  // namespace
 
+bool looks_like_json(std::span<const std::byte> head) noexcept {
+  const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
+  const std::size_t brace = text.find_first_not_of(" \t\r\n");
+  if (brace == std::string_view::npos || text[brace] != '{') return false;
+  return brace + 1 == text.size() || std::string_view(" \t\r\n\"}").contains(text[brace + 1]);
+}
+
+bool looks_like_ubjson(std::span<const std::byte> head) noexcept {
+  const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
+  // After the brace: the type of the first key's length, or a count or type of the whole object.
+  return text.size() >= 2 && text[0] == '{' && std::string_view("LlIiU#$").contains(text[1]);
+}
+
 Result<std::unique_ptr<Model>> parse_xgboost(std::span<const std::byte> bytes, std::string_view name) {
   Result<XgboostFile> file = read_xgboost(bytes, name);
   if (!file) return std::unexpected(std::move(file.error()));
