@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -46,6 +47,7 @@ struct RunOptions {
   std::string input;
   std::string target;
   std::optional<std::string> output;
+  std::string format;  // of the output; "" goes by its ending
   bool json = false;
   std::uint32_t repeat = 1;
   std::uint32_t batch = 0;  // rows of a request; 0 adapts to the deadline
@@ -60,8 +62,6 @@ struct StatusOptions {
 };
 
 int run(const RunOptions& options);
-/// What the options name, with the environment's settings.
-ConfigSource source_of(const ConfigOptions& options);
 int status(const StatusOptions& options);
 /// Of `tutti reload`: as of `tutti status`, but one ensemble.
 struct ReloadOptions {
@@ -75,6 +75,9 @@ int plan(const ConfigOptions& options, bool json);
 int schema();
 int version(bool json);
 
+/// Where the parts of a config come from: the options, and TUTTI_… of the environment.
+ConfigSource source_of(const ConfigOptions& options);
+
 /// Reads the config, or prints every problem to standard error (to standard output as JSON when `json`).
 std::optional<EnsembleConfig> load_or_explain(const ConfigOptions& options, bool json);
 
@@ -82,11 +85,14 @@ std::optional<EnsembleConfig> load_or_explain(const ConfigOptions& options, bool
 /// is told and done without, unless it was named.
 Result<std::optional<StatusSocket>> open_status_socket(const Ensemble& ensemble, const WatchOptions& options);
 
+/// Prints problems for people, and their number.
+void explain(const std::vector<ConfigProblem>& problems, const std::string& path);
+
 /// Prints an error for people, coloured where that is wanted.
 void complain(const Error& error);
 
 /// An error as JSON: code, what, where, hint.
-std::string to_json(const Error& error);
+nlohmann::ordered_json to_json(const Error& error);
 
 /// "boosted@30%" or "boosted@1200". Errors: bad_usage.
 Result<Drill> parse_drill(const std::string& text);

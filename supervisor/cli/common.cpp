@@ -24,10 +24,6 @@ std::vector<std::pair<std::string, std::string>> tutti_environment() {
   return variables;
 }
 
-nlohmann::ordered_json as_json(const Error& error) {
-  return {{"code", name_of(error.code)}, {"what", error.what}, {"where", error.where}, {"hint", error.hint}};
-}
-
 }  // namespace
 
 void complain(const Error& error) {
@@ -39,7 +35,9 @@ void complain(const Error& error) {
   say("{}\n", line);
 }
 
-std::string to_json(const Error& error) { return as_json(error).dump(); }
+nlohmann::ordered_json to_json(const Error& error) {
+  return {{"code", name_of(error.code)}, {"what", error.what}, {"where", error.where}, {"hint", error.hint}};
+}
 
 ConfigSource source_of(const ConfigOptions& options) {
   return {.path = options.path,
@@ -53,15 +51,16 @@ std::optional<EnsembleConfig> load_or_explain(const ConfigOptions& options, bool
   if (config) return std::move(*config);
   if (json) {
     nlohmann::ordered_json problems = nlohmann::ordered_json::array();
-    for (const ConfigProblem& problem : config.error()) problems.push_back(as_json(problem.error));
+    for (const ConfigProblem& problem : config.error()) problems.push_back(to_json(problem.error));
     fmt::print("{}\n", nlohmann::ordered_json{{"ok", false}, {"problems", problems}}.dump(2));
   }
-  for (const ConfigProblem& problem : config.error()) {
-    say("{}", describe(problem, use_colour(STDERR_FILENO)));
-  }
-  const std::size_t count = config.error().size();
-  say("{} problem{} in {}\n", count, count == 1 ? "" : "s", options.path);
+  explain(config.error(), options.path);
   return std::nullopt;
+}
+
+void explain(const std::vector<ConfigProblem>& problems, const std::string& path) {
+  for (const ConfigProblem& problem : problems) say("{}", describe(problem, use_colour(STDERR_FILENO)));
+  say("{} problem{} in {}\n", problems.size(), problems.size() == 1 ? "" : "s", path);
 }
 
 Result<Drill> parse_drill(const std::string& text) {

@@ -123,7 +123,7 @@ void print_json(RunReport& report) {
                               {"members", members},
                               {"degraded", degraded}};
   if (report.scored) json["score"] = score_json(statistics.ensemble(), task);
-  if (report.error) json["error"] = nlohmann::ordered_json::parse(to_json(*report.error));
+  if (report.error) json["error"] = to_json(*report.error);
   fmt::print("{}\n", json.dump(2));
 }
 

@@ -186,6 +186,18 @@ std::expected<EnsembleConfig, std::vector<ConfigProblem>> load_config(const Conf
 std::expected<EnsembleConfig, std::vector<ConfigProblem>> parse_config(std::string_view text,
                                                                        const ConfigSource& source);
 
+/// All that can be told of a config without opening a model, and what opening them takes.
+struct ConfigReport {
+  std::vector<ConfigProblem> problems;  // in the file's order; empty: the config is sound
+  /// The config if it is sound. Else those members whose models can be opened all the same (their paths,
+  /// kinds and shapes are beyond doubt), one isolate each, all else at its default; nothing where there is
+  /// none.
+  std::optional<EnsembleConfig> openable;
+};
+
+/// As load_config, for tutti check: a problem here must not hide one in a model.
+ConfigReport examine_config(const ConfigSource& source);
+
 /// Checks a config that was built in C++ under the same rules (ranges, duplicates, quorum > members, ...).
 std::vector<Error> check_config(const EnsembleConfig& config);
 

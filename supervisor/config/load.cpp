@@ -37,12 +37,15 @@ struct Draft {
   std::set<Address> broken;
 };
 
+/// Of a config with problems: the members that can be opened all the same (config.hpp).
+std::optional<EnsembleConfig> openable_part(const Draft& draft);
+
 class Loader {
  public:
   Loader(std::string_view text, const ConfigSource& source)
       : source_(source), text_(without_mark(text)), problems_(source.path, text_) {}
 
-  std::expected<EnsembleConfig, std::vector<ConfigProblem>> load();
+  ConfigReport load();
 
  private:
   void read_root();
@@ -69,11 +72,11 @@ class Loader {
   Layer outside_;
 };
 
-std::expected<EnsembleConfig, std::vector<ConfigProblem>> Loader::load() {
+ConfigReport Loader::load() {
   auto parsed = parse_toml(text_);
   if (!parsed) {
     problems_.add(parsed.error().place, parsed.error().what, parsed.error().hint);
-    return std::unexpected(problems_.sorted());
+    return {.problems = problems_.sorted(), .openable = std::nullopt};
   }
   root_ = *std::move(parsed);
   std::error_code ignored;  // without a working directory relative paths stay so, and are then not found
@@ -93,6 +96,7 @@ std::expected<EnsembleConfig, std::vector<ConfigProblem>> Loader::load() {
     find_missing(draft, findings);
     std::ranges::move(cross_check(draft.config, draft.broken, source_.models_must_exist),
                       std::back_inserter(findings));
+    for (const Finding& finding : findings) draft.broken.insert(finding.address);
     check(draft, std::move(findings), only);
     return draft;
   };
@@ -100,8 +104,8 @@ std::expected<EnsembleConfig, std::vector<ConfigProblem>> Loader::load() {
   for (const auto& [name, profile] : profiles_) {
     if (&profile != chosen) examine(&profile, &profile);
   }
-  if (!problems_.empty()) return std::unexpected(problems_.sorted());
-  return std::move(draft.config);
+  if (problems_.empty()) return {.problems = {}, .openable = std::move(draft.config)};
+  return {.problems = problems_.sorted(), .openable = openable_part(draft)};
 }
 
 void Loader::read_root() {
@@ -290,18 +294,65 @@ void Loader::check(const Draft& draft, std::vector<Finding> findings, const Laye
   }
 }
 
+std::optional<EnsembleConfig> openable_part(const Draft& draft) {
+  const EnsembleConfig& config = draft.config;
+  const auto sound = [&](std::string_view table, std::string_view key, std::size_t member = kWhole) {
+    return !draft.broken.contains({table, key, member});
+  };
+  for (const std::string_view key : {"task", "classes", "features"}) {
+    if (!sound("ensemble", key)) return std::nullopt;
+  }
+  EnsembleConfig part;
+  part.name = sound("ensemble", "name") ? config.name : "ensemble";
+  part.path = config.path;
+  part.task = config.task;
+  part.classes = config.classes;
+  part.features = config.features;
+  part.answer.quorum = {.kind = Quorum::Kind::count, .count = 1};
+  part.limits = {.in_flight = kInFlightMin, .rows = 1};
+  if (sound("restart", "start_timeout")) part.restart.start_timeout = config.restart.start_timeout;
+  for (std::size_t member = 0; member < config.members.size(); ++member) {
+    if (!sound(kMemberTable, "model", member) || !sound(kMemberTable, "kind", member)) continue;
+    MemberConfig one{.model = config.members[member].model,
+                     .kind = config.members[member].kind,
+                     .where = config.members[member].where};
+    one.name =
+        sound(kMemberTable, "name", member) ? config.members[member].name : fmt::format("member[{}]", member);
+    part.members.push_back(std::move(one));
+  }
+  if (part.members.empty()) return std::nullopt;
+  // The stacking model takes the votes of all members.
+  const bool all = part.members.size() == config.members.size() && sound(kMemberTable, "");
+  const CombineConfig& combine = config.combine;
+  const bool stacks =
+      combine.rule == CombineRule::stacking && sound("combine", "rule") && !combine.model.empty();
+  if (all && stacks && sound("combine", "model") && sound("combine", "kind")) {
+    part.combine = {.rule = CombineRule::stacking, .model = combine.model, .model_kind = combine.model_kind};
+  }
+  return part;
+}
+
 }  // namespace
+
 }  // namespace settings
 
 std::expected<EnsembleConfig, std::vector<ConfigProblem>> parse_config(std::string_view text,
                                                                        const ConfigSource& source) {
-  return settings::Loader(text, source).load();
+  ConfigReport report = settings::Loader(text, source).load();
+  if (!report.problems.empty()) return std::unexpected(std::move(report.problems));
+  return *std::move(report.openable);
 }
 
 std::expected<EnsembleConfig, std::vector<ConfigProblem>> load_config(const ConfigSource& source) {
   const auto text = settings::read_text(source.path);
   if (!text) return std::unexpected(std::vector{text.error()});
   return parse_config(*text, source);
+}
+
+ConfigReport examine_config(const ConfigSource& source) {
+  const auto text = settings::read_text(source.path);
+  if (!text) return {.problems = {text.error()}, .openable = std::nullopt};
+  return settings::Loader(*text, source).load();
 }
 
 }  // namespace tutti

@@ -175,5 +175,53 @@ TEST_CASE("file: deep nesting is refused before it is parsed", "[config]") {
       problems_in(with(std::string(kSmallConfig), "\"no\"", "'''" + dots + "''" + brackets + "'''")).empty());
 }
 
+TEST_CASE("file: the models that can be opened are told, whatever else is wrong", "[config]") {
+  // Goal: tutti check shows a broken model and a broken setting in one run.
+  const Folder folder;
+  folder.write("boosted.json", "{}");
+  ConfigSource source;
+  const auto examined = [&](std::string_view text) {
+    source.path = folder.write("small.toml", text);
+    return examine_config(source);
+  };
+  const std::string text = std::string(kSmallConfig) + "weight = -1\n[answer]\nquorum = 9\n";
+  const ConfigReport report = examined(text);
+  CHECK(report.problems.size() == 3);  // the weight, the quorum, and linear.json, which is not there
+  REQUIRE(report.openable);
+  REQUIRE(report.openable->members.size() == 1);
+  CHECK(report.openable->members[0].name == "boosted");
+  CHECK(report.openable->members[0].model == folder.at("boosted.json"));
+  CHECK(report.openable->members[0].where == folder.at("small.toml") + ":6:1");
+  CHECK(report.openable->classes == std::vector<std::string>{"no", "yes"});
+  CHECK(report.openable->features == 3);
+  CHECK(check_config(*report.openable).empty());
+
+  // Without the shapes no model can be judged.
+  CHECK_FALSE(examined(with(text, "features = 3", "features = -3")).openable);
+  CHECK_FALSE(examined(with(text, "task = \"classification\"", "task = \"regression\"")).openable);
+  CHECK_FALSE(examined("[ensemble").openable);
+  source.path = folder.at("none.toml");
+  CHECK(examine_config(source).problems.size() == 1);
+}
+
+TEST_CASE("file: a stacking model is opened only with all of the members that it stacks", "[config]") {
+  const Folder folder;
+  for (const char* name : {"boosted.json", "linear.json", "stack.json"}) folder.write(name, "{}");
+  ConfigSource source;
+  const std::string text = std::string(kSmallConfig) +
+                           "[combine]\nrule = \"stacking\"\nmodel = \"stack.json\"\n[answer]\nquorum = 9\n";
+  source.path = folder.write("small.toml", text);
+  const ConfigReport whole = examine_config(source);
+  CHECK(whole.problems.size() == 1);
+  REQUIRE(whole.openable);
+  CHECK(whole.openable->combine.model == folder.at("stack.json"));
+
+  folder.write("small.toml", with(text, "linear.json", "none.json"));
+  const ConfigReport part = examine_config(source);
+  REQUIRE(part.openable);
+  CHECK(part.openable->members.size() == 1);
+  CHECK(part.openable->combine.model.empty());
+}
+
 }  // namespace
 }  // namespace tutti
