@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <deque>
 #include <iterator>
+#include <system_error>
 
 #include "shared/log.hpp"
 #include "supervisor/clock.hpp"
@@ -64,7 +65,7 @@ Result<void> Runner::start() {
   if (timer < 0) return std::unexpected(system_error("timerfd_create", errno));
   timer_.assign(timer);
 
-  thread_ = std::thread([this] {
+  const auto serve = [this] {
     watch_bells();
     watch_timer();
     {
@@ -74,7 +75,13 @@ Result<void> Runner::start() {
     }
     const auto guard = asio::make_work_guard(io_);
     io_.run();
-  });
+  };
+  try {
+    thread_ = std::thread(serve);
+  } catch (const std::system_error& error) {
+    return std::unexpected(system_error("pthread_create", error.code().value(), "launch",
+                                        "raise the limit of processes (ulimit -u), or free memory"));
+  }
   Lock lock(mutex_);
   changed_.wait(lock, [&] { return engine_->all_tried(); });
   return {};

@@ -1,7 +1,9 @@
 #include "supervisor/plan.hpp"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "supervisor/cli/commands.hpp"
@@ -10,6 +12,7 @@
 namespace tutti::cli {
 namespace {
 
+constexpr std::uint64_t kDescriptorsHigh = 64 + 4;   // a worker's are numbered from 64 on while it is started
 constexpr std::uint64_t kDescriptorsShared = 8;      // input, epoll sets, timer, standard streams
 constexpr std::uint64_t kDescriptorsPerIsolate = 6;  // down, up, bell, pidfd twice, output
 
@@ -20,6 +23,7 @@ struct Plan {
   std::uint64_t up_bytes = 0;
   std::uint64_t memory_bytes = 0;
   std::uint64_t descriptors = 0;
+  std::uint64_t descriptors_allowed = 0;  // ulimit -n
   std::uint32_t cores = 0;
   SpinPlan spin;
 };
@@ -33,7 +37,9 @@ Plan plan_of(const EnsembleConfig& config) {
             .cores = cores_available(),
             .spin = spin_plan(config)};
   plan.memory_bytes = plan.input_bytes + plan.isolates * (plan.down_bytes + plan.up_bytes);
-  plan.descriptors = kDescriptorsShared + plan.isolates * kDescriptorsPerIsolate;
+  plan.descriptors = std::max(kDescriptorsShared + plan.isolates * kDescriptorsPerIsolate, kDescriptorsHigh);
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) plan.descriptors_allowed = limit.rlim_cur;
   return plan;
 }
 
@@ -65,6 +71,7 @@ void print_json(const EnsembleConfig& config, const Plan& plan) {
       {"input_bytes", plan.input_bytes},
       {"channel_bytes", plan.down_bytes + plan.up_bytes},
       {"descriptors", plan.descriptors},
+      {"descriptors_allowed", plan.descriptors_allowed},
       {"cores", plan.cores},
       {"spin_ns", plan.spin.spin.count()},
       {"yields", plan.spin.yields}};
@@ -96,7 +103,9 @@ int plan(const ConfigOptions& options, bool json) {
   fmt::print("  memory       {} shared: {} input ({} slots of {} rows), {} a channel\n",
              format_bytes(plan.memory_bytes), format_bytes(plan.input_bytes), slots_of(*config),
              config->limits.rows, format_bytes(plan.down_bytes + plan.up_bytes));
-  fmt::print("  descriptors  {} in the supervisor, 7 in a worker\n", plan.descriptors);
+  fmt::print("  descriptors  {} in the supervisor, of {} (ulimit -n){}\n", plan.descriptors,
+             plan.descriptors_allowed,
+             plan.descriptors > plan.descriptors_allowed ? ": too few, raise the limit" : "");
   fmt::print("  cores        {} for {} isolates and the caller\n", plan.cores, plan.isolates);
   fmt::print("  waiting      {}\n", waiting_text(plan));
   return kOk;

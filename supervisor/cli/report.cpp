@@ -61,7 +61,8 @@ void print_ranges(const Statistics& statistics) {
   for (std::size_t i = 0; i < ranges.size() && i < kRangesShown; ++i) {
     say("  rows {} to {} were answered without {}\n", ranges[i].first, ranges[i].last, ranges[i].missing);
   }
-  if (ranges.size() > kRangesShown) say("  and {} more ranges\n", ranges.size() - kRangesShown);
+  const std::size_t left = ranges.size() - std::min(ranges.size(), kRangesShown);
+  if (left > 0) say("  and {} more range{}\n", left, left == 1 ? "" : "s");
 }
 
 void print_for_people(RunReport& report) {
@@ -77,6 +78,9 @@ void print_for_people(RunReport& report) {
   say("  rows answered {} of {}; with every member {}, without some member {}\n", format_count(answered),
       format_count(statistics.rows()), format_count(statistics.rows() - statistics.rows_degraded()),
       format_count(statistics.rows_degraded() - statistics.rows_unanswered()));
+  const std::uint64_t scored = statistics.ensemble().rows();
+  if (report.scored && scored < answered)
+    say("  scores are of the {} rows that have a true value\n", format_count(scored));
   print_ranges(statistics);
   if (report.interrupted) say("interrupted: what was in flight is complete\n");
   if (report.error) complain(*report.error);

@@ -24,7 +24,8 @@ std::unexpected<Error> bad_columns(std::string what, std::string where, std::str
 }
 
 /// What may be behind missing columns: a near name for each, or a file that is no CSV with a header.
-std::string hint_missing(std::span<const std::string> missing, std::span<const std::string> header) {
+std::string hint_missing(std::span<const std::string> missing, std::span<const std::string> header,
+                         const std::string& target) {
   constexpr std::size_t kCompared = 4096;  // names on each side; comparing every pair costs their product
   constexpr std::size_t kSuggested = 10;
   if (header.size() == 1 && header[0].find_first_of(";\t|") != std::string::npos) {
@@ -34,6 +35,11 @@ std::string hint_missing(std::span<const std::string> missing, std::span<const s
         return read_number<double>(name).kind != NumberKind::not_a_number;
       })) {
     return "the first line holds numbers; add a header line that names the columns";
+  }
+  const std::optional<std::uint32_t> number = read_column_number(target, header.size());
+  if (number && missing.size() == 1 && missing[0] == target) {
+    return fmt::format("the file has a header, so the target goes by its name; column {} is called {}",
+                       target, quote(header[*number]));
   }
   std::string hint;
   for (const std::string& name : missing.first(std::min(missing.size(), kSuggested))) {
@@ -103,7 +109,7 @@ Result<ColumnPlan> plan_by_names(const std::vector<std::string>& header,
                     missing.size() == 1 ? "a column is missing"
                                         : fmt::format("{} columns are missing", missing.size()),
                     quote_list(missing)),
-        places.front(), hint_missing(missing, header));
+        places.front(), hint_missing(missing, header, request.target));
   }
   if (!request.feature_names.empty()) return plan;
   return features_by_position(std::move(plan), places.front(), request);

@@ -163,6 +163,17 @@ TEST_CASE("csv: missing columns are all named, with what they may be", "[csv]") 
   const Table target = read_table("a,label\n1,2\n", by_name({"a"}, "labl"));
   check_error(target, "rows.csv:1:1", "a column is missing: 'labl'");
   CHECK(target.hint().find("'label'") != std::string::npos);
+  // A column number that the header has a name for: the name is what is wanted.
+  for (const char* number : {"1", "-1"}) {
+    const Table numbered = read_table("a,label\n1,2\n", by_name({"a"}, number));
+    check_error(numbered, "rows.csv:1:1", fmt::format("a column is missing: '{}'", number));
+    CHECK(numbered.hint() ==
+          fmt::format("the file has a header, so the target goes by its name; column {} is "
+                      "called 'label'",
+                      number));
+  }
+  CHECK(read_table("a,label\n1,2\n", by_name({"a"}, "2")).hint().find("goes by its name") ==
+        std::string::npos);
 }
 
 TEST_CASE("csv: a header that is none gets a hint of its own", "[csv]") {
