@@ -91,6 +91,9 @@ int parse_and_run(int argc, char** argv) {
   CLI::Option* output_option = run_command->add_option(
       "--output,-o", output,
       "Answers: a .csv, .jsonl or .npy file, or - (the default without --target and --json)");
+  run_command->add_option(
+      "--format,-f", run_options.format,
+      "What the answers are written as: csv, jsonl or npy; by the output's ending when left out");
   run_command->add_flag("--json", run_options.json, "The summary as JSON on standard output");
   run_command->add_option("--repeat", run_options.repeat, "Go through the input this many times")
       ->check(CLI::Range(1U, 1'000'000U));

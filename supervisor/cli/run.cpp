@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -87,20 +88,51 @@ struct Run {
   std::unique_ptr<AnswerSink> sink;
 };
 
-// "" for none.
+// Where the answers go: "" for nowhere.
 std::string output_path(const RunOptions& options) {
-  if (options.output) return *options.output;
-  return options.target.empty() && !options.json ? "-" : "";
+  const bool asked_for = options.output.has_value() || !options.format.empty();
+  if (!asked_for && (!options.target.empty() || options.json)) return "";
+  return options.output.value_or("-");
+}
+
+bool is_standard_output(const std::string& path) { return path == "-" || path == "/dev/stdout"; }
+
+// A run must not replace the rows that it reads, and appending answers to them would never end.
+Result<void> check_output(const RunOptions& options) {
+  const std::string path = output_path(options);
+  if (path.empty()) return {};
+  if (is_standard_output(path) && options.json) {
+    return std::unexpected(Error{Errc::bad_usage, "the summary and the answers both want standard output",
+                                 "--json", "write the answers to a file with --output"});
+  }
+  struct stat input{};
+  struct stat output{};
+  const bool both =
+      (options.input == "-" ? ::fstat(STDIN_FILENO, &input) : ::stat(options.input.c_str(), &input)) == 0 &&
+      (is_standard_output(path) ? ::fstat(STDOUT_FILENO, &output) : ::stat(path.c_str(), &output)) == 0;
+  if (!both || !S_ISREG(input.st_mode) || input.st_dev != output.st_dev || input.st_ino != output.st_ino)
+    return {};
+  return std::unexpected(Error{Errc::bad_usage, "the output is the input file itself",
+                               fmt::format("--output {}", path), "write the answers to another file"});
+}
+
+// What became of an output whose rows were cut short. A stream has them already.
+void say_what_is_kept(const AnswerSink& sink, const std::string& path) {
+  const std::string kept = sink.kept_in();
+  if (is_standard_output(path)) return;
+  if (kept.empty()) {
+    say("no row was answered: {} was not written\n", path);
+  } else if (kept == path) {
+    say("{} holds the answers before the error, no more\n", path);
+  } else {
+    say("{} is as it was; {} holds the answers before the error\n", path, kept);
+  }
 }
 
 Result<std::unique_ptr<AnswerSink>> open_output(const RunOptions& options, const EnsembleConfig& config) {
   const std::string path = output_path(options);
   if (path.empty()) return std::unique_ptr<AnswerSink>();
-  if (path == "-" && options.json) {
-    return std::unexpected(Error{Errc::bad_usage, "--json and --output - both want standard output",
-                                 "tutti run", "write the answers to a file"});
-  }
-  return open_sink({.path = path, .format = "", .classes = config.classes});
+  return open_sink({.path = path, .format = options.format, .classes = config.classes});
 }
 
 Result<void> send_all(const RunOptions& options, Run& run, ProgressBar& bar) {
@@ -134,6 +166,7 @@ int run(const RunOptions& options) {
   auto config = load_or_explain(options.config, options.json);
   if (!config) return kUsage;
   if (auto checked = check_drills(options, *config); !checked) return fail(checked.error());
+  if (auto checked = check_output(options); !checked) return fail(checked.error());
   // The input is opened once before anything is started, so that its problems cost no launch. A pipe can be
   // read only once.
   std::error_code unknown;
@@ -165,7 +198,8 @@ int run(const RunOptions& options) {
   const auto elapsed = std::chrono::steady_clock::now() - begun;
   bar.clear();
   if (run.sink) {
-    if (auto closed = run.sink->close(); !closed && sent) sent = closed;
+    if (auto closed = run.sink->close(sent ? Ending::whole : Ending::cut_short); !closed && sent)
+      sent = closed;
   }
   report({.config = *config,
           .statistics = run.statistics,
@@ -175,6 +209,7 @@ int run(const RunOptions& options) {
           .interrupted = g_interrupted.load() != 0,
           .json = options.json,
           .error = sent ? std::nullopt : std::optional<Error>(sent.error())});
+  if (run.sink && !sent) say_what_is_kept(*run.sink, output_path(options));
   if (!sent) return exit_code_of(sent.error());
   if (g_interrupted.load() != 0) return 128 + g_interrupted.load();
   if (run.statistics.rows_unanswered() > 0) return kFailed;

@@ -28,7 +28,7 @@ void append_field(std::string& text, float value) {
 
 class CsvSink final : public AnswerSink {
  public:
-  CsvSink(std::unique_ptr<OutputFile> file, std::vector<std::string> classes)
+  CsvSink(std::unique_ptr<OutputFile> file, const std::vector<std::string>& classes)
       : file_(std::move(file)), outputs_(std::max<std::size_t>(classes.size(), 1)) {
     std::string& header = file_->block();
     header += classes.empty() ? "row,prediction" : "row,label";
@@ -55,9 +55,11 @@ class CsvSink final : public AnswerSink {
     return file_->is_regular() ? Result<void>() : file_->flush();
   }
 
-  Result<void> close() override { return file_->close(); }
+  [[nodiscard]] std::string kept_in() const override { return file_->kept_in(); }
 
  private:
+  Result<void> end(Ending ending) override { return file_->close(ending); }
+
   void append_answer(std::string& line, std::span<const float> answer) const {
     if (!is_answered(answer)) {
       line.append(labels_.size() + 1, ',');
@@ -71,7 +73,8 @@ class CsvSink final : public AnswerSink {
   static std::string tail_of(const AnswerRows& rows) {
     std::string missing;
     for (const auto& [member, cause] : rows.missing) {
-      missing += (missing.empty() ? "" : "; ") + member + ": " + cause;
+      if (!missing.empty()) missing += "; ";
+      missing.append(member).append(": ").append(cause);
     }
     std::string tail = ",";
     append_integer(tail, rows.votes);
@@ -87,8 +90,8 @@ class CsvSink final : public AnswerSink {
 }  // namespace
 
 std::unique_ptr<AnswerSink> make_csv_sink(std::unique_ptr<OutputFile> file,
-                                          std::vector<std::string> classes) {
-  return std::make_unique<CsvSink>(std::move(file), std::move(classes));
+                                          const std::vector<std::string>& classes) {
+  return std::make_unique<CsvSink>(std::move(file), classes);
 }
 
 }  // namespace tutti::table

@@ -48,9 +48,11 @@ class JsonlSink final : public AnswerSink {
     return file_->is_regular() ? Result<void>() : file_->flush();
   }
 
-  Result<void> close() override { return file_->close(); }
+  [[nodiscard]] std::string kept_in() const override { return file_->kept_in(); }
 
  private:
+  Result<void> end(Ending ending) override { return file_->close(ending); }
+
   void append_answer(std::string& line, std::span<const float> answer) const {
     const bool answered = is_answered(answer);
     if (labels_.empty()) {

@@ -34,7 +34,7 @@ class NpySink final : public AnswerSink {
     file_->block() += npy_header(0, outputs_, matrix_);
     header_bytes_ = file_->block().size();
   }
-  ~NpySink() override { static_cast<void>(close()); }
+  ~NpySink() override { static_cast<void>(finish(Ending::cut_short)); }
 
   Result<void> write(const AnswerRows& rows) override {
     check_rows(rows, written_, outputs_);
@@ -55,16 +55,20 @@ class NpySink final : public AnswerSink {
     return {};
   }
 
-  Result<void> close() override {
-    if (!std::exchange(closed_, true)) finish();
-    return file_->close();
-  }
+  [[nodiscard]] std::string kept_in() const override { return file_->kept_in(); }
 
  private:
+  Result<void> end(Ending ending) override { return finish(ending); }
+
+  Result<void> finish(Ending ending) {
+    if (!std::exchange(closed_, true)) count_rows();
+    return file_->close(ending);
+  }
+
   [[nodiscard]] std::uint64_t row_bytes() const noexcept { return std::uint64_t{outputs_} * sizeof(float); }
 
   /// Gives the header its row count: of the rows that are in the file, should the disk be full.
-  void finish() {
+  void count_rows() {
     if (!file_->is_regular()) {
       file_->block().replace(0, header_bytes_, npy_header(written_, outputs_, matrix_));
       return;

@@ -24,6 +24,9 @@ struct AnswerRows {
   std::span<const std::pair<std::string, std::string>> missing;
 };
 
+/// How the rows of a file end: all came, or more should have come and will not.
+enum class Ending : std::uint8_t { whole, cut_short };
+
 class AnswerSink {
  public:
   AnswerSink() = default;
@@ -33,9 +36,16 @@ class AnswerSink {
 
   /// Appends rows, in order: first_row is the count of rows written so far (asserted).
   virtual Result<void> write(const AnswerRows& rows) = 0;
-  /// Completes the file (NPY's header gets its row count, a file is renamed into place) and reports what
-  /// could not be written. A sink destroyed without close() leaves what is complete, as close() would.
-  virtual Result<void> close() = 0;
+  /// Completes the file (NPY's header gets its row count, a file gets its name) and reports what could not be
+  /// written. Rows that were cut short never replace an older file: they go to NAME.partial then, and to NAME
+  /// where there is none; without a single row nothing is left. A sink destroyed without close() was cut
+  /// short.
+  Result<void> close(Ending ending = Ending::whole) { return end(ending); }
+  /// Where the rows stand after close(): the path that was asked for, or another; "" when nothing was kept.
+  [[nodiscard]] virtual std::string kept_in() const = 0;
+
+ private:
+  virtual Result<void> end(Ending ending) = 0;
 };
 
 struct SinkRequest {
@@ -55,10 +65,11 @@ struct SinkRequest {
 ///   npy    f32 [rows][classes], or [rows] for regression, version 1.0, little endian. Written to a file: the
 ///          header is patched at the end. On a pipe or standard output the rows are kept in memory up to 1
 ///          GiB, then an error.
-/// A file is written beside its place and renamed by close(); standard output, a FIFO or a device straight,
-/// each request's rows at once. When writing fails, close() keeps the whole rows that a file holds and says
-/// so again. Errors: bad_usage (an unknown ending; hint lists the formats), system (cannot be written: path
-/// and reason). EPIPE, ENOSPC and short writes are errors of write() or close(), never a signal.
+/// A file has no name until close() puts it in its place; standard output, a FIFO or a device is written to
+/// straight, each request's rows at once. When writing fails, the rows were cut short: close() keeps the
+/// whole ones that a file holds and says so again. Errors: bad_usage (an unknown ending; hint lists the
+/// formats), system (cannot be written: path and reason). EPIPE, ENOSPC and short writes are errors of
+/// write() or close(), never a signal.
 Result<std::unique_ptr<AnswerSink>> open_sink(const SinkRequest& request);
 
 }  // namespace tutti

@@ -16,7 +16,8 @@ namespace tutti::table {
 /// Rows that an NPY sink keeps when it can't patch the header later.
 inline constexpr std::uint64_t kNpyHeldBytesMax = 1ULL << 30;
 
-std::unique_ptr<AnswerSink> make_csv_sink(std::unique_ptr<OutputFile> file, std::vector<std::string> classes);
+std::unique_ptr<AnswerSink> make_csv_sink(std::unique_ptr<OutputFile> file,
+                                          const std::vector<std::string>& classes);
 std::unique_ptr<AnswerSink> make_jsonl_sink(std::unique_ptr<OutputFile> file,
                                             const std::vector<std::string>& classes);
 std::unique_ptr<AnswerSink> make_npy_sink(std::unique_ptr<OutputFile> file, std::uint32_t outputs,

@@ -64,6 +64,20 @@ sed "s|models/breast_cancer/boosted.json|$work/broken.json|; s|\"models/|\"$exam
 expect 2 "check of a broken model" "$tutti" check "$work/broken.toml" --json
 has err "broken.json" "check of a broken model"
 has out '"ok": false' "check of a broken model"
+# A setting and a model are wrong at once: both are told in one run.
+sed 's|^quorum.*|quorum = 9|' "$work/broken.toml" >"$work/twice.toml"
+grep -q '^quorum = 9' "$work/twice.toml" || printf '[answer]\nquorum = 9\n' >>"$work/twice.toml"
+expect 2 "check of a broken setting and a broken model" "$tutti" check "$work/twice.toml" --json
+has err "quorum is 9 of 3 members" "check of a broken setting and a broken model"
+has err "failed  boosted" "check of a broken setting and a broken model"
+has out '"quorum is 9 of 3 members' "check of a broken setting and a broken model"
+has out '"name": "boosted"' "check of a broken setting and a broken model"
+expect 0 "plan" "$tutti" plan "$config" --json
+has out '"descriptors_allowed": ' "plan"
+(ulimit -n 32 && "$tutti" plan "$config" >"$work/out" 2>&1)
+has out "of 32 (ulimit -n): too few, raise the limit" "plan with few descriptors"
+(ulimit -n 32 && "$tutti" run "$config" -i "$rows" >"$work/out" 2>"$work/err" && fail "a run with few descriptors")
+has err "raise the descriptor limit" "a run with few descriptors"
 expect 0 "plan" "$tutti" plan "$config" --json
 has out '"isolates": 3' "plan"
 expect 0 "schema" "$tutti" schema
@@ -86,6 +100,26 @@ same "$(wc -l <"$work/answers.jsonl")" "$count" "lines of JSON"
 same "$(head -c 6 "$work/answers.npy" | tail -c 5)" "NUMPY" "NPY magic"
 expect 0 "json summary" "$tutti" run "$config" -i "$rows" --target target --json
 has out '"rows_unanswered": 0' "json summary"
+expect 0 "format of an output without an ending" "$tutti" run "$config" -i "$rows" --output "$work/answers" --format jsonl
+same "$(wc -l <"$work/answers")" "$count" "lines of JSON in a file without an ending"
+expect 0 "format of standard output" "$tutti" run "$config" -i "$rows" --format jsonl
+same "$(wc -l <"$work/out")" "$count" "lines of JSON on standard output"
+mkfifo "$work/answers_pipe"
+wc -l <"$work/answers_pipe" >"$work/answers_count" &
+reader=$!
+expect 0 "format of a FIFO" "$tutti" run "$config" -i "$rows" --output "$work/answers_pipe" --format csv
+wait $reader
+same "$(cat "$work/answers_count")" "$((count + 1))" "lines of CSV through a FIFO"
+expect 2 "unknown format" "$tutti" run "$config" -i "$rows" --output "$work/answers" --format jsnl
+has err "did you mean 'jsonl'?" "unknown format"
+cp "$rows" "$work/own.csv"
+ln "$work/own.csv" "$work/same.csv"
+expect 2 "output that is the input" "$tutti" run "$config" -i "$work/own.csv" --output "$work/same.csv"
+has err "the output is the input file itself" "output that is the input"
+code=0
+"$tutti" run "$config" -i "$work/own.csv" >>"$work/own.csv" 2>"$work/err" || code=$?
+same "$code" 2 "exit code of answers appended to their input"
+same "$(cksum <"$work/own.csv")" "$(cksum <"$rows")" "an input that was named as output"
 expect 2 "two things on standard output" "$tutti" run "$config" -i "$rows" --json --output -
 expect 2 "unknown output format" "$tutti" run "$config" -i "$rows" --output "$work/answers.xyz"
 timeout 60 "$tutti" run "$config" -i <(cat "$rows") --output - >"$work/substituted" 2>"$work/err" || fail "run from a process substitution"
@@ -106,6 +140,22 @@ head -n 5 "$rows" >"$work/ragged.csv" && echo "1,2,3" >>"$work/ragged.csv"
 expect 1 "ragged row" "$tutti" run "$config" -i "$work/ragged.csv" --output "$work/ragged_out.csv"
 has err "ragged.csv:6" "ragged row"
 same "$(wc -l <"$work/ragged_out.csv")" 5 "rows before the bad one are answered and written"
+has err "ragged_out.csv holds the answers before the error" "ragged row"
+cp "$work/answers.csv" "$work/good.csv"
+expect 1 "ragged row over a good output" "$tutti" run "$config" -i "$work/ragged.csv" --output "$work/good.csv"
+has err "good.csv is as it was; $work/good.csv.partial holds the answers before the error" "ragged row over a good output"
+same "$(cksum <"$work/good.csv")" "$(cksum <"$work/answers.csv")" "a good output after a run that failed"
+same "$(wc -l <"$work/good.csv.partial")" 5 "rows before the bad one, beside a good output"
+{ head -n 1 "$rows"; echo "1,2,3"; } >"$work/bad_at_once.csv"
+expect 1 "bad first row" "$tutti" run "$config" -i "$work/bad_at_once.csv" --output "$work/never.csv"
+has err "no row was answered: $work/never.csv was not written" "bad first row"
+if [[ ! -e "$work/never.csv" ]]; then pass; else fail "an output without a row was written"; fi
+sed 's/,[^,]*$/,/' "$rows" >"$work/no_targets.csv"
+{ head -n 1 "$rows"; sed -n '2,11p' "$rows"; tail -n +12 "$work/no_targets.csv"; } >"$work/few_targets.csv"
+expect 0 "few targets" "$tutti" run "$config" -i "$work/few_targets.csv" --target target
+has err "scores are of the 10 rows that have a true value" "few targets"
+expect 1 "target by number where there are names" "$tutti" run "$config" -i "$rows" --target 0
+has err "the target goes by its name; column 0 is called" "target by number where there are names"
 : >"$work/empty.csv"
 expect 1 "empty file" "$tutti" run "$config" -i "$work/empty.csv"
 has err "empty.csv" "empty file"
@@ -227,6 +277,7 @@ same "$(echo "$workers" | wc -w)" 6 "workers before the kill"
 kill -KILL $pid
 wait $pid 2>/dev/null
 exec 9>&-
+same "$(find "$work" -name '*killed.csv*' | wc -l)" 0 "files left of an output that was never finished"
 sleep 1
 for worker in $workers; do
   if [[ -d /proc/$worker ]] && ! grep -q '^State:.*Z' "/proc/$worker/status"; then fail "worker $worker outlived its supervisor"; else pass; fi

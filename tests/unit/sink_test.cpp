@@ -201,14 +201,16 @@ TEST_CASE("sink: the format goes by name, then by the path's ending", "[sink]") 
   CHECK(directory.names() == std::vector<std::string>{"out.csv"});
 }
 
-TEST_CASE("sink: until it is closed a file has its old content, and nothing is left beside it", "[sink]") {
+TEST_CASE("sink: until it is closed a file has its old content, and nothing stands or is left beside it",
+          "[sink]") {
   const TemporaryDirectory directory;
   write_file(directory / "out.csv", "old");
   const auto sink = open_or_fail({.path = directory / "out.csv", .format = "", .classes = {}});
   REQUIRE(sink->write(many(10'000, 1).from(0)));
   CHECK(bytes_of_file(directory / "out.csv") == "old");
-  CHECK(directory.names().size() == 2);
+  CHECK(directory.names() == std::vector<std::string>{"out.csv"});
   REQUIRE(sink->close());
+  CHECK(sink->kept_in() == directory / "out.csv");
   CHECK(lines_of(bytes_of_file(directory / "out.csv")).size() == 10'001);
   CHECK(directory.names() == std::vector<std::string>{"out.csv"});
   CHECK(sink->close());  // a second close is harmless
@@ -224,6 +226,52 @@ TEST_CASE("sink: a sink destroyed without close leaves what is complete", "[sink
   CHECK(lines_of(bytes_of_file(directory / "out.jsonl")).size() == 2);
   CHECK(bytes_of_file(directory / "out.npy").find("(2,)") != std::string::npos);
   CHECK(directory.names().size() == 3);
+}
+
+TEST_CASE("sink: a file system without nameless files gets the same file in the end", "[sink]") {
+  const TemporaryDirectory directory;
+  for (const bool older : {false, true}) {
+    Result<std::unique_ptr<OutputFile>> file =
+        OutputFile::open(directory / "out.csv", OutputFile::Naming::at_once);
+    REQUIRE(file);
+    CHECK(directory.names().size() == (older ? 2 : 1));
+    const auto sink = make_csv_sink(std::move(*file), {});
+    REQUIRE(sink->write(many(older ? 2 : 1, 1).from(0)));
+    REQUIRE(sink->close());
+    CHECK(lines_of(bytes_of_file(directory / "out.csv")).size() == (older ? 3 : 2));
+    CHECK(directory.names() == std::vector<std::string>{"out.csv"});
+  }
+}
+
+TEST_CASE("sink: rows that were cut short never replace an older file", "[sink]") {
+  const std::string name = GENERATE(as<std::string>{}, "out.csv", "out.npy");
+  const auto naming = GENERATE(OutputFile::Naming::at_close, OutputFile::Naming::at_once);
+  const TemporaryDirectory directory;
+  const std::string path = directory / name;
+  const auto cut_short = [&](std::uint32_t rows) {
+    Result<std::unique_ptr<OutputFile>> file = OutputFile::open(path, naming);
+    REQUIRE(file);
+    const auto sink = name == "out.csv" ? make_csv_sink(std::move(*file), {})
+                                        : make_npy_sink(std::move(*file), 1, false, kNpyHeldBytesMax);
+    if (rows > 0) REQUIRE(sink->write(many(rows, 1).from(0)));
+    REQUIRE(sink->close(Ending::cut_short));
+    return sink->kept_in();
+  };
+  using Names = std::vector<std::string>;
+
+  CHECK(cut_short(0).empty());  // a header alone is nothing
+  CHECK(directory.names() == Names{});
+  CHECK(cut_short(3) == path);  // without an older file there is nothing to lose
+  CHECK(directory.names() == Names{name});
+  const std::string older = bytes_of_file(path);
+  CHECK(cut_short(0).empty());
+  CHECK(directory.names() == Names{name});
+  CHECK(cut_short(2).ends_with("/" + name + ".partial"));
+  CHECK(bytes_of_file(path) == older);
+  const std::string partial = bytes_of_file(path + ".partial");
+  CHECK(partial.size() < older.size());
+  CHECK(cut_short(3).ends_with(".partial"));  // replaces an older partial one
+  CHECK(bytes_of_file(path + ".partial") == older);
 }
 
 TEST_CASE("sink: a file keeps its mode, and a symbolic link stays one", "[sink]") {
