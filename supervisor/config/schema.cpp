@@ -44,7 +44,9 @@ Json list_json(const Json& items) { return {{"type", "array"}, {"items", items}}
 
 Json powers_json(const Setting& setting) {
   Json powers = Json::array();
-  for (double power = setting.low; power <= setting.high; power *= 2) powers.push_back(number_of(power));
+  const auto last = static_cast<std::int64_t>(setting.high);
+  for (auto power = static_cast<std::int64_t>(setting.low); power <= last; power *= 2)
+    powers.push_back(power);
   return {{"enum", powers}};
 }
 

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -249,14 +250,15 @@ std::optional<std::uint64_t> CsvTable::rows_estimated() const {
   const double all = static_cast<double>(*size - data_start_);
   if (rows_ > 0) {
     const double taken = static_cast<double>(std::max<std::uint64_t>(records_.consumed() - data_start_, 1));
-    return std::max(rows_, static_cast<std::uint64_t>(all / taken * static_cast<double>(rows_) + 0.5));
+    return std::max(rows_,
+                    static_cast<std::uint64_t>(std::llround(all / taken * static_cast<double>(rows_))));
   }
   const std::string_view ahead = records_.ahead();
   const auto lines = static_cast<double>(std::ranges::count(ahead, '\n'));
   const double held = record_held_ ? 1 : 0;
   if (lines == 0) return static_cast<std::uint64_t>(held + 1);
   const double line_bytes = static_cast<double>(ahead.rfind('\n') + 1) / lines;
-  return static_cast<std::uint64_t>(all / line_bytes + 0.5);
+  return static_cast<std::uint64_t>(std::llround(all / line_bytes));
 }
 
 }  // namespace

@@ -13,7 +13,7 @@
 namespace tutti::table {
 
 struct ReadOptions {
-  std::size_t buffer_bytes = 256 * 1024;
+  std::size_t buffer_bytes = 256UZ * 1024;
   std::size_t line_bytes_max = kCsvLineBytesMax;
 };
 
