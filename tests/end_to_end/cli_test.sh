@@ -132,7 +132,8 @@ expect 3 "drill" "$tutti" run "$config" -i "$rows" --target target --repeat 100 
 same "$(wc -l <"$work/drill.csv")" "$((count * 100 + 1))" "no row is lost"
 has out '"rows_unanswered": 0' "drill"
 has err "boosted: crashed: SIGKILL" "drill"
-same "$(grep -c 'boosted: crashed: SIGKILL' "$work/drill.csv")" "$(grep -o '"rows_degraded": [0-9]*' "$work/out" | grep -o '[0-9]*')" \
+# A machine under load takes its time to start it again; what the rows in between lack it for has other names.
+same "$(awk -F, 'NR > 1 && $NF != ""' "$work/drill.csv" | wc -l)" "$(grep -o '"rows_degraded": [0-9]*' "$work/out" | grep -o '[0-9]*')" \
   "rows without the member, in the file and in the summary"
 
 # ---- bad data ----
