@@ -18,6 +18,7 @@ inline constexpr std::uint32_t kIsolatesMax = 256;  // of one ensemble
 inline constexpr std::uint32_t kFeaturesMax = 1U << 20;
 inline constexpr std::uint32_t kOutputsMax = 65'536;  // classes, or 1 for regression
 inline constexpr std::size_t kNameMax = 64;           // bytes of an ensemble's or member's name
+inline constexpr std::size_t kLabelMax = 256;         // bytes of a class or a column: other people's tables
 inline constexpr std::size_t kPathMax = 1024;
 
 // ---- requests ----
@@ -36,6 +37,9 @@ inline constexpr std::uint32_t kTreeNodesMax = 1U << 24;  // of one tree
 inline constexpr std::uint64_t kModelNodesMax = 1ULL << 28;
 inline constexpr std::uint32_t kLayersMax = 256;
 inline constexpr std::uint32_t kJsonDepthMax = 64;
+// The format allows 100 MB; a header that describes kLayersMax layers needs 1 % of this.
+inline constexpr std::size_t kSafetensorsHeaderMax = 4U << 20;
+inline constexpr std::size_t kSafetensorsRankMax = 8;
 inline constexpr std::size_t kCsvLineBytesMax = 16U << 20;
 inline constexpr std::size_t kNpyHeaderBytesMax = 65'536;
 

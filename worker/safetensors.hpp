@@ -25,11 +25,6 @@
 
 namespace tutti {
 
-/// Bytes of the JSON header. The format allows 100 MB; a header that describes kLayersMax layers needs 1 % of
-/// this.
-inline constexpr std::size_t kSafetensorsHeaderMax = 4U << 20;
-inline constexpr std::size_t kSafetensorsRankMax = 8;
-
 struct Tensor {
   std::string dtype;                 // as the file writes it: "F32", "F64", "BF16", …
   std::vector<std::uint64_t> shape;  // empty for a single number

@@ -12,9 +12,6 @@
 
 namespace tutti::settings {
 
-/// A class or a column of the data may be longer than a name: it comes from other people's tables.
-inline constexpr std::size_t kLabelMax = 256;
-
 struct CodePoint {
   char32_t value = 0;
   std::size_t bytes = 1;

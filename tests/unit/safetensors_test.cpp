@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "shared/limits.hpp"
 #include "tests/catch.hpp"
 #include "worker/text.hpp"
 
