@@ -104,7 +104,9 @@ check_format() {
   git -C "$root" ls-files -z '*.cpp' '*.hpp' '*.c' '*.h' | (cd "$root" && xargs -0 clang-format-19 --dry-run -Werror)
 }
 
+# A .clang-tidy that cannot be read is an error that clang-tidy itself only mentions.
 check_code() {
+  if (cd "$root" && clang-tidy-19 --verify-config) 2>&1 | grep -B 1 -A 2 'error:'; then return 1; fi
   git -C "$root" ls-files -z 'shared/*.cpp' 'worker/*.cpp' 'supervisor/*.cpp' |
     (cd "$root" && xargs -0 -n 1 -P "$(nproc)" clang-tidy-19 -p "$build" --quiet --warnings-as-errors='*' \
       --extra-arg=-Wno-unknown-warning-option 2>/dev/null)
