@@ -112,6 +112,11 @@ check_code() {
       --extra-arg=-Wno-unknown-warning-option 2>/dev/null)
 }
 
+# The core under a virtual clock; the quick form is one of the release tests.
+simulation() {
+  "$build/bin/tutti-simulation" --seeds 20000
+}
+
 "$root/.ci/install" build test
 if $quick; then
   step "tests, release build" release_tests
@@ -119,6 +124,7 @@ if $quick; then
 else
   step "format" check_format
   step "tests, release build" release_tests
+  step "simulation, 20 000 seeds" simulation
   step "tests, address and undefined-behaviour sanitizers" address_tests
   step "tests, thread sanitizer" thread_tests
   step "fuzzers, $fuzz_seconds s each" fuzz

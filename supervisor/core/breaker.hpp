@@ -40,6 +40,8 @@ class Breaker {
   bool judged(bool outside, Time now) noexcept;
 
   [[nodiscard]] bool open() const noexcept { return open_; }
+  /// False for a request that was admitted and then waited while the breaker opened.
+  [[nodiscard]] bool still_admits(std::uint32_t slot) const noexcept { return !open_ || probe_ == slot; }
   [[nodiscard]] Time until() const noexcept { return until_; }
 
  private:

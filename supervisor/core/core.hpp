@@ -229,7 +229,7 @@ class Core {
   void count_vote(VoteState state);
   void let_go(std::uint32_t slot);
   void free_if_done(std::uint32_t slot);
-  void relieve_pressure();
+  void relieve_pressure(Time now);
   [[nodiscard]] VoteFate why_not_asked(std::uint32_t member, Time now) const;
   [[nodiscard]] bool overdue(const Isolate& isolate, Time now) const;
   [[nodiscard]] bool any_ready(std::uint32_t member) const;
@@ -270,6 +270,7 @@ class Core {
   std::vector<Action> taken_;
   Counters counters_;
   Time last_seen_{};
+  Time spared_until_{};              // after a stall: until then nobody is killed for holding slots
   std::uint32_t first_restart_ = 0;  // whose turn it is when restarts are rationed
   std::uint32_t in_flight_ = 0;
   std::uint32_t owed_ = 0;

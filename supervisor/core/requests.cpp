@@ -40,7 +40,7 @@ Result<std::uint32_t> Core::submit(Time now, Time deadline, std::uint32_t rows,
         Error{Errc::stopped, "the ensemble is shutting down", "predict", "launch it again"});
   }
   if ((in_flight_ >= in_flight_max_ && !has_bug(12)) || free_.empty()) {
-    if (free_.empty()) relieve_pressure();
+    if (free_.empty()) relieve_pressure(now);
     ++counters_.shed;
     return std::unexpected(Error{Errc::overloaded,
                                  fmt::format("{} requests are in flight already", in_flight_), "predict",
@@ -84,12 +84,12 @@ void Core::ask_member(std::uint32_t slot, std::uint32_t member, Time now) {
     return;
   }
   group.breaker.asked(slot);
-  group.extra.earn();
   if (kills > 0) {
     make_suspect(slot, member);
     ask_suspects(member, now);
     return;
   }
+  group.extra.earn();
   ask(*isolate, slot);
   slots_[slot].hedge_at = std::min(slots_[slot].hedge_at, hedge_time(slot, member));
 }
@@ -181,7 +181,11 @@ void Core::answered(std::uint32_t isolate, VoteFate fate, Time now) {
   const auto due = expected(isolate);
   assert(due);
   pop(isolate);
-  const std::uint32_t member = isolates_[isolate].member;
+  // Who answers is not hung: what stood behind it has its grace from now on.
+  Isolate& alive = isolates_[isolate];
+  Outstanding& next = alive.queue[alive.head];
+  if (alive.count > 0) next.hung_at = std::max(next.hung_at, now + grace_);
+  const std::uint32_t member = alive.member;
   Member& group = members_[member];
   const Pending& request = slots_[due->slot];
   MemberVote& vote = slots_[due->slot].votes[member];
@@ -285,8 +289,8 @@ void Core::free_if_done(std::uint32_t slot) {
 
 // Every slot is taken: overdue isolates hold them. Those that hold a request that has finished without them
 // go.
-void Core::relieve_pressure() {
-  if (has_bug(21)) return;
+void Core::relieve_pressure(Time now) {
+  if (now < spared_until_ || has_bug(21)) return;
   for (std::uint32_t index = 0; index < isolates(); ++index) {
     const Isolate& isolate = isolates_[index];
     for (std::uint32_t i = 0; i < isolate.count; ++i) {

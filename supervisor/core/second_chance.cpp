@@ -91,11 +91,20 @@ void Core::ask_suspects(std::uint32_t member, Time now) {
   while (group.suspects_waiting > 0 && (group.suspect_isolate == kNobody || has_bug(25))) {
     const std::uint32_t slot = oldest_suspect(member);
     MemberVote& vote = slots_[slot].votes[member];
-    if (const auto isolate = choose(member, now, kNobody)) {
+    const std::optional<Fingerprint>& input = slots_[slot].fingerprint;
+    // While this request waited for its turn its deadline may have passed, or its input killed once more.
+    if (now >= slots_[slot].deadline) {
+      settle(slot, member, vote.retried ? vote.lost_to : VoteFate{.state = VoteState::late}, now);
+    } else if (input && poison_.kills(member, *input, now) >= PoisonTable::kKillsMax && !has_bug(14)) {
+      settle(slot, member, {.state = VoteState::quarantined}, now);
+    } else if (!vote.retried && !group.breaker.still_admits(slot)) {
+      settle(slot, member, {.state = VoteState::ejected}, now);
+    } else if (const auto isolate = choose(member, now, kNobody)) {
       vote.waiting = false;
       --group.suspects_waiting;
       group.suspect_isolate = *isolate;
       group.suspect_slot = slot;
+      if (!vote.retried) group.extra.earn();
       ask(*isolate, slot);
     } else if (!any_ready(member)) {
       settle(slot, member, vote.retried ? vote.lost_to : why_not_asked(member, now), now);

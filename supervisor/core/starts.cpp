@@ -123,6 +123,7 @@ void Core::see(Time now) {
     if (now - kLagMax > due && !has_bug(27)) {
       ++counters_.stalls;
       const Duration lag = now - due + kLagMax;
+      spared_until_ = now + kLagMax;
       for (Isolate& isolate : isolates_) {
         isolate.life.extend(lag);
         for (std::uint32_t i = 0; i < isolate.count; ++i) {
