@@ -62,6 +62,20 @@ struct StatusOptions {
 };
 
 int run(const RunOptions& options);
+/// As the command line gives it.
+struct StressCommand {
+  ConfigOptions config;
+  std::string faults = "all";
+  std::string members;  // "a,b"; "": all
+  std::string length = "60s";
+  double rate = 200;
+  std::uint64_t seed = 0;
+  bool json = false;
+  std::string report;  // HTML file; "": none
+  WatchOptions watch;
+};
+
+int stress(const StressCommand& command);
 int status(const StatusOptions& options);
 /// Of `tutti reload`: as of `tutti status`, but one ensemble.
 struct ReloadOptions {

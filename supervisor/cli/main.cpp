@@ -120,6 +120,25 @@ int parse_and_run(int argc, char** argv) {
                              "An ensemble's name or a status socket's path; not needed when one is running");
   reload_command->callback([&] { action = [&] { return reload(reload_options); }; });
 
+  StressCommand stress_options;
+  CLI::App* stress_command = app.add_subcommand(
+      "stress", "Put load on an ensemble, strike its members with faults, check every answer");
+  add_config(*stress_command, stress_options.config);
+  stress_command->add_option("--faults", stress_options.faults,
+                             "Which, as a,b,c; all (the default); list names them");
+  stress_command->add_option("--members", stress_options.members,
+                             "Who is struck from outside, as a,b; all when left out");
+  stress_command->add_option("--for", stress_options.length, "How long, 60s when left out");
+  stress_command
+      ->add_option("--rate", stress_options.rate, "Requests a second beside two callers that always ask")
+      ->check(CLI::Range(0.0, 1e6));
+  stress_command->add_option("--seed", stress_options.seed,
+                             "Of rows, order and pauses; drawn and told when left out");
+  stress_command->add_flag("--json", stress_options.json, "The report as JSON on standard output");
+  stress_command->add_option("--report", stress_options.report, "The report as one HTML file");
+  add_watch(*stress_command, stress_options.watch);
+  stress_command->callback([&] { action = [&] { return stress(stress_options); }; });
+
   CLI::App* check_command =
       app.add_subcommand("check", "Say everything that is wrong with a config, models included");
   add_config(*check_command, config);

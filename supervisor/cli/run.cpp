@@ -1,12 +1,7 @@
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <signal.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -14,6 +9,7 @@
 
 #include "shared/suggest.hpp"
 #include "supervisor/cli/commands.hpp"
+#include "supervisor/cli/interrupt.hpp"
 #include "supervisor/cli/pipeline.hpp"
 #include "supervisor/cli/reload.hpp"
 #include "supervisor/cli/report.hpp"
@@ -23,32 +19,6 @@
 
 namespace tutti::cli {
 namespace {
-
-std::atomic<int> g_interrupted{0};  // a signal handler can reach nothing else
-std::atomic<bool> g_reads_standard_input{false};
-static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
-
-// The first signal ends the input: what is in flight is finished. The second ends the program (SA_RESETHAND).
-extern "C" void on_interrupt(int number) {
-  g_interrupted.store(number);
-  if (!g_reads_standard_input.load()) return;
-  const int error_number = errno;
-  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (null >= 0) ::dup2(null, STDIN_FILENO);
-  errno = error_number;
-}
-
-void handle_signals() {
-  struct sigaction action{};
-  action.sa_handler = on_interrupt;
-  action.sa_flags = SA_RESETHAND;
-  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
-    struct sigaction inherited{};
-    ::sigaction(number, nullptr, &inherited);
-    // nohup and a shell's background jobs ignore some of them, and mean it.
-    if (inherited.sa_handler != SIG_IGN) ::sigaction(number, &action, nullptr);
-  }
-}
 
 Result<std::unique_ptr<TableReader>> open_input(const RunOptions& options, const EnsembleConfig& config) {
   return open_table({.path = options.input,
@@ -147,10 +117,10 @@ Result<void> send_all(const RunOptions& options, Run& run, ProgressBar& bar) {
   }
   Pipeline pipeline(
       run.ensemble, run.statistics, run.sink.get(),
-      {.batch = options.batch, .drills = options.drills, .rows_total = total, .interrupted = &g_interrupted},
+      {.batch = options.batch, .drills = options.drills, .rows_total = total, .interrupted = &interruption()},
       [&](std::uint64_t rows) { bar.update(rows, total, ""); });
   Result<void> fed = pipeline.feed(**table);
-  for (std::uint32_t round = 1; round < options.repeat && fed && g_interrupted.load() == 0; ++round) {
+  for (std::uint32_t round = 1; round < options.repeat && fed && interrupted() == 0; ++round) {
     table = open_input(options, config);
     if (!table) return std::unexpected(table.error());
     fed = pipeline.feed(**table);
@@ -175,7 +145,7 @@ int run(const RunOptions& options) {
   if (!is_pipe) {
     if (auto probe = open_input(options, *config); !probe) return fail(probe.error());
   }
-  g_reads_standard_input.store(options.input == "-");
+  end_standard_input_when_interrupted(options.input == "-");
   if (options.watch.events) config->events = *options.watch.events;
   if (config->events == "-" && (options.json || output_path(options) == "-")) {
     return fail({Errc::bad_usage, "--events - and the answers both want standard output", "tutti run",
@@ -206,12 +176,12 @@ int run(const RunOptions& options) {
           .status = run.ensemble.status(),
           .elapsed = std::chrono::duration_cast<Duration>(elapsed),
           .scored = !options.target.empty(),
-          .interrupted = g_interrupted.load() != 0,
+          .interrupted = interrupted() != 0,
           .json = options.json,
           .error = sent ? std::nullopt : std::optional<Error>(sent.error())});
   if (run.sink && !sent) say_what_is_kept(*run.sink, output_path(options));
   if (!sent) return exit_code_of(sent.error());
-  if (g_interrupted.load() != 0) return 128 + g_interrupted.load();
+  if (interrupted() != 0) return 128 + interrupted();
   if (run.statistics.rows_unanswered() > 0) return kFailed;
   return run.statistics.rows_degraded() > 0 ? kDegraded : kOk;
 }

@@ -67,6 +67,19 @@ std::string format_count(std::uint64_t count) {
   return text;
 }
 
+namespace {
+
+// "[#####.....]  50%  "
+std::string bar(double share) {
+  constexpr std::size_t kWidth = 30;
+  const double bounded = std::clamp(share, 0.0, 1.0);
+  const auto filled = static_cast<std::size_t>(bounded * kWidth);
+  return fmt::format("[{}{}] {:3.0f}%  ", std::string(filled, '#'), std::string(kWidth - filled, '.'),
+                     bounded * 100);
+}
+
+}  // namespace
+
 ProgressBar::ProgressBar(std::string label)
     : label_(std::move(label)),
       active_(::isatty(STDERR_FILENO) == 1 && !dumb_terminal()),
@@ -74,25 +87,34 @@ ProgressBar::ProgressBar(std::string label)
       next_(begun_) {}
 
 void ProgressBar::update(std::uint64_t done, std::optional<std::uint64_t> total, std::string_view note) {
-  const auto now = std::chrono::steady_clock::now();
-  if (!active_ || now < next_) return;
-  next_ = now + std::chrono::milliseconds(100);
-  drawn_ = true;
-  const double seconds = std::chrono::duration<double>(now - begun_).count();
+  if (!due()) return;
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count();
   const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
-  std::string line = "\r\x1b[K" + label_ + " ";
+  std::string line;
   if (total && *total > 0) {
-    constexpr std::size_t kWidth = 30;
-    const double share = std::min(1.0, static_cast<double>(done) / static_cast<double>(*total));
-    const auto filled = static_cast<std::size_t>(share * kWidth);
-    line += fmt::format("[{}{}] {:3.0f}%  ", std::string(filled, '#'), std::string(kWidth - filled, '.'),
-                        share * 100);
+    line += bar(static_cast<double>(done) / static_cast<double>(*total));
     const double left = rate > 0 ? static_cast<double>(*total - std::min(done, *total)) / rate : 0;
     line += fmt::format("{:.0f} s left  ", left);
   }
   line += fmt::format("{} rows  {} rows/s  {}", format_count(done),
                       format_count(static_cast<std::uint64_t>(rate)), note);
-  std::fputs(line.c_str(), stderr);
+  draw(line);
+}
+
+void ProgressBar::update_share(double share, std::string_view note) {
+  if (due()) draw(fmt::format("{}{}", bar(share), note));
+}
+
+bool ProgressBar::due() {
+  const auto now = std::chrono::steady_clock::now();
+  if (!active_ || now < next_) return false;
+  next_ = now + std::chrono::milliseconds(100);
+  return true;
+}
+
+void ProgressBar::draw(const std::string& text) {
+  drawn_ = true;
+  std::fputs(("\r\x1b[K" + label_ + " " + text).c_str(), stderr);
   std::fflush(stderr);
 }
 

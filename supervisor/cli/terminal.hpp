@@ -44,10 +44,14 @@ class ProgressBar {
 
   /// `total` is unknown for pipes: then only the count and the rate are shown.
   void update(std::uint64_t done, std::optional<std::uint64_t> total, std::string_view note);
+  /// The same for work that is measured in time.
+  void update_share(double share, std::string_view note);
   /// Takes the line away, so that other text can follow.
   void clear();
 
  private:
+  [[nodiscard]] bool due();
+  void draw(const std::string& text);
   std::string label_;
   bool active_;
   bool drawn_ = false;

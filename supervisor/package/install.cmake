@@ -2,6 +2,7 @@
 #
 #   bin/tutti  bin/tutti-worker      find each other: the worker lies beside
 #   lib/libtutti*.a                  what tutti::tutti links
+#   lib/tutti/tutti-hostile.so       the member that tutti stress adds
 #   include/tutti/tutti.hpp          for C++ programs, with the headers that it includes beneath it
 #   include/tutti/tutti_plugin.h     for authors of plug-ins, plain C
 #   lib/cmake/tutti/                 find_package(tutti)
@@ -17,6 +18,7 @@ target_compile_definitions(tutti INTERFACE
   $<INSTALL_INTERFACE:TUTTI_WORKER_PATH="$<INSTALL_PREFIX>/${CMAKE_INSTALL_BINDIR}/tutti-worker">)
 
 install(TARGETS tutti-cli tutti-worker RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS tutti-hostile LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/tutti)
 install(TARGETS tutti tutti_core tutti_config tutti_combine tutti_shared EXPORT tutti-targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} ${include_directory})

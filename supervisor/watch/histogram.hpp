@@ -24,6 +24,11 @@ class Histogram {
     ++total_;
   }
 
+  void add(const Histogram& other) noexcept {
+    for (std::size_t bucket = 0; bucket < kBuckets; ++bucket) counts_[bucket] += other.counts_[bucket];
+    total_ += other.total_;
+  }
+
   [[nodiscard]] std::uint64_t total() const noexcept { return total_; }
 
   /// The q-quantile by nearest rank, as the middle of its bucket; 0 of none.

@@ -110,6 +110,22 @@ bool is_socket(const Folder& folder, const std::string& name) {
          S_ISSOCK(facts.st_mode);
 }
 
+Result<std::vector<std::string>> sockets_in(const Folder& folder) {
+  const int listing = ::openat(folder.descriptor.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(::fdopendir(listing), ::closedir);
+  if (!directory) {
+    return std::unexpected(system_error("reading the folder of status sockets", errno, folder.path));
+  }
+  std::vector<std::string> names;
+  while (const dirent* entry = ::readdir(directory.get())) {
+    const std::string name(entry->d_name);
+    // One that begins with a dot is being made.
+    if (!name.starts_with('.') && is_socket(folder, name)) names.push_back(name);
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
 std::pair<std::string, std::string> split(const std::string& path) {
   const std::filesystem::path whole(path);
   return {whole.has_parent_path() ? whole.parent_path().string() : ".", whole.filename().string()};
@@ -152,17 +168,10 @@ void serve_all(int listener, int stop, const std::function<std::string()>& docum
 Result<std::vector<std::string>> list_sockets() {
   auto folder = open_own_folder();
   if (!folder) return std::unexpected(folder.error());
-  std::vector<std::string> names;
-  const int listing = ::openat(folder->descriptor.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const std::unique_ptr<DIR, int (*)(DIR*)> directory(::fdopendir(listing), ::closedir);
-  if (!directory)
-    return std::unexpected(system_error("reading the folder of status sockets", errno, folder->path));
-  while (const dirent* entry = ::readdir(directory.get())) names.emplace_back(entry->d_name);
-  std::ranges::sort(names);
+  const auto names = sockets_in(*folder);
+  if (!names) return std::unexpected(names.error());
   std::vector<std::string> paths;
-  for (const std::string& name : names) {
-    // One that begins with a dot is being made.
-    if (name.starts_with('.') || !is_socket(*folder, name)) continue;
+  for (const std::string& name : *names) {
     const auto client = try_connect(*folder, name);
     // One that cannot be asked now, for whatever reason, is somebody's.
     if (client && !*client) {
@@ -172,6 +181,15 @@ Result<std::vector<std::string>> list_sockets() {
     }
   }
   return paths;
+}
+
+std::size_t count_sockets(int pid) {
+  const auto folder = open_own_folder();
+  const auto names = folder ? sockets_in(*folder) : std::vector<std::string>();
+  if (!names) return 0;
+  const std::string own = fmt::format(".{}", pid);
+  return static_cast<std::size_t>(std::ranges::count_if(
+      *names, [&](const std::string& name) { return name.find(own) != std::string::npos; }));
 }
 
 Result<std::string> fetch_status(const std::string& path) {

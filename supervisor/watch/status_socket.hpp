@@ -25,6 +25,9 @@ namespace tutti {
 /// Errors: system (also if the folder is a link, somebody else's, or open to others: it is then not used).
 Result<std::vector<std::string>> list_sockets();
 
+/// Sockets of one supervisor, whether or not anybody listens there.
+std::size_t count_sockets(int pid);
+
 /// Reads the document that a supervisor serves. Errors: system, not_ready (nobody listens).
 Result<std::string> fetch_status(const std::string& path);
 

@@ -284,5 +284,47 @@ for worker in $workers; do
   if [[ -d /proc/$worker ]] && ! grep -q '^State:.*Z' "/proc/$worker/status"; then fail "worker $worker outlived its supervisor"; else pass; fi
 done
 
+# ---- status: a run is seen from outside while it lives ----
+export XDG_RUNTIME_DIR="$work/runtime"
+mkdir -m 700 "$XDG_RUNTIME_DIR"
+expect 1 "status of nothing" "$tutti" status
+has err "no ensemble of this user is running" "status of nothing"
+"$tutti" run "$config" -i - --output "$work/watched.csv" --events "$work/events.jsonl" <"$work/endless" 2>"$work/err" &
+pid=$!
+exec 9>"$work/endless"
+for _ in $(seq 200); do [[ -S "$XDG_RUNTIME_DIR/tutti/breast_cancer.$pid" ]] && break; sleep 0.1; done
+expect 0 "status of a run" "$tutti" status
+has out "breast_cancer (pid $pid): ready, 3 of 3 members ready, quorum 2" "status of a run"
+has out "logistic/0" "status of a run"
+expect 0 "status as JSON" "$tutti" status breast_cancer --json
+has out '"readiness":"ready"' "status as JSON"
+expect 1 "status of another" "$tutti" status breast_cancre
+has err "did you mean 'breast_cancer'?" "status of another"
+expect 1 "status of a file" "$tutti" status "$config"
+kill -KILL $pid
+wait $pid 2>/dev/null
+exec 9>&-
+expect 1 "status after a kill" "$tutti" status
+same "$(find "$XDG_RUNTIME_DIR/tutti" -type s | wc -l)" 0 "sockets left after a kill"
+same "$(grep -c '"event":"ready"' "$work/events.jsonl")" 3 "events of three members that became ready"
+
+# ---- stress: nothing lost, nothing twice, nothing wrong, nothing left ----
+expect 0 "list of faults" "$tutti" stress "$config" --faults list
+has out "scribble" "list of faults"
+expect 2 "unknown fault" "$tutti" stress "$config" --faults kil
+has err "did you mean 'kill'?" "unknown fault"
+# What a loaded machine does to latencies is not judged here, so the deadline is long and the exit code either.
+code=0
+timeout 120 "$tutti" stress "$config" --faults kill,segv,abort,stop,crash,exit,nan,lie,shape --for 20s --seed 7 \
+  --set answer.deadline=1s --set answer.grace=200ms --json --report "$work/stress.html" >"$work/out" 2>"$work/err" || code=$?
+if ((code == 0 || code == 1)); then pass; else fail "stress: exit code $code"; fi
+has out '"lost": 0' "stress"
+has out '"twice": 0' "stress"
+has out '"wrong": 0' "stress"
+has out '"left_behind": ""' "stress"
+has out '"left_while_running": ""' "stress"
+same "$(grep -c '"problem": ""' "$work/out")" "$(grep -c '"at_ns"' "$work/out")" "strikes that were noticed and healed"
+if grep -q "</svg>" "$work/stress.html" && ! grep -qE 'src=|href=|<script' "$work/stress.html"; then pass; else fail "the report is one file"; fi
+
 printf '%d passed, %d failed\n' "$passed" "$failed"
 ((failed == 0))

@@ -27,7 +27,7 @@ enum hostile_behaviour {
   HOSTILE_SCRIBBLE_ON = 14, /* the same from a thread, for ever, while it answers as normal from now on */
   HOSTILE_SLOW = 15,        /* sleeps feature 1 milliseconds, then as normal */
   HOSTILE_FORGET = 16,      /* returns 0 and writes nothing */
-  HOSTILE_FORGE = 17,       /* publishes an answer to a request that was never asked, then as normal */
+  HOSTILE_FORGE = 17,       /* publishes an answer to a request that was never asked, waits, then as normal */
   HOSTILE_RESHAPE = 18,     /* from a thread, for ever: its answers' rows and outputs change; as normal */
   HOSTILE_STORM = 19,       /* from a thread, for ever: rings its doorbell; as normal */
   HOSTILE_OOM = 20, /* writes memory until it is ended, or HOSTILE_OOM_BYTES; then returns 4 and says so */
@@ -46,6 +46,7 @@ enum hostile_behaviour {
 #define HOSTILE_FLOOD_LINES 100000
 #define HOSTILE_OOM_BYTES (512ul << 20)
 #define HOSTILE_FORKS 64
+#define HOSTILE_FORGE_MILLISECONDS 20
 #define HOSTILE_FORK_SECONDS 5
 
 /* What a build of it does before any request: the value of HOSTILE_OPEN. */
