@@ -11,10 +11,10 @@
  * One process per member loads the library and opens one state in it; each isolate is a fork of that process,
  * with its own copy of the state. One thread makes all calls, one after the other; another isolate's calls
  * happen in another process. A library that does not survive a fork (its state is a connection, a device)
- * exports `const uint32_t tutti_plugin_never_fork = 1;` with TUTTI_PLUGIN_EXPORT; then, and when open() leaves
- * threads running, every isolate loads it for itself. The process has an empty
- * environment and may have no file system and no network, so a plug-in best carries its weights within
- * itself. A plug-in that crashes, hangs or scribbles costs its own isolate and nobody else's.
+ * exports `const uint32_t tutti_plugin_never_fork = 1;` with TUTTI_PLUGIN_EXPORT; then, and when open()
+ * leaves threads running, every isolate loads it for itself. The process has an empty environment and may
+ * have no file system and no network, so a plug-in best carries its weights within itself. A plug-in that
+ * crashes, hangs or scribbles costs its own isolate and nobody else's.
  *
  * This interface never changes. A later one will have another number and another exported name.
  */

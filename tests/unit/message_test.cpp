@@ -1,6 +1,5 @@
-#include "shared/control.hpp"
-
 #include "shared/channel.hpp"
+#include "shared/control.hpp"
 #include "tests/catch.hpp"
 
 namespace tutti {
