@@ -38,7 +38,7 @@ class RunningLatency {
     const auto power = static_cast<std::uint32_t>(std::bit_width(microseconds)) - 1;
     const std::uint64_t quarter =
         power >= 2 ? (microseconds >> (power - 2)) & 3U : (microseconds << (2 - power)) & 3U;
-    return power * 4 + static_cast<std::size_t>(quarter);
+    return std::size_t{power} * 4 + static_cast<std::size_t>(quarter);
   }
   static Duration upper_end(std::size_t bucket) noexcept {
     const auto power = static_cast<std::uint32_t>(bucket / 4);

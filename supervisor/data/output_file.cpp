@@ -18,7 +18,7 @@
 namespace tutti::table {
 namespace {
 
-constexpr std::size_t kBufferBytes = 64 * 1024;
+constexpr std::size_t kBufferBytes = 64U << 10U;
 constexpr int kNamesTried = 1000;  // temporaries of earlier runs with the same process id
 
 /// Writes all, in as many calls as it takes; returns errno, 0 for success.
