@@ -37,6 +37,12 @@ Duration bounded(Duration deadline) {
   return std::clamp(deadline, Duration::zero(), kDeadlineMax);
 }
 
+// What closing reports is of no use to anybody here.
+void hang_up(asio::posix::stream_descriptor& descriptor) {
+  boost::system::error_code ignored;
+  static_cast<void>(descriptor.close(ignored));
+}
+
 }  // namespace
 
 /// What the runner's thread watches of one incarnation of an isolate or a template.
@@ -291,8 +297,7 @@ void Runner::watch_process(const std::shared_ptr<Watch>& watch) {
                      monotonic_now());
     return;
   }
-  boost::system::error_code ignored;
-  watch->death.close(ignored);
+  hang_up(watch->death);
   watch->death.assign(death);
   watch_death(watch);
 }
@@ -324,11 +329,10 @@ void Runner::on_notice(const std::shared_ptr<Watch>& watch) {
   changed_.notify_all();
   if (!more) engine_->reap(watch->order, monotonic_now());
   leave(std::move(lock));
-  boost::system::error_code ignored;
   if (more)
     watch_control(watch);
   else
-    watch->control.close(ignored);
+    hang_up(watch->control);
 }
 
 void Runner::watch_bells() {

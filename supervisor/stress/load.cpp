@@ -86,7 +86,8 @@ void Load::stream(double rate, std::uint64_t seed) {
     const auto accepted = ensemble_.predict_async(
         {input.x.data(), input.rows, ensemble_.config().features},
         // An answer that comes after all patience must still find somebody.
-        [this, self = shared_from_this(), ticket, called](Result<void> outcome, Prediction prediction) {
+        [this, self = shared_from_this(), ticket, called](const Result<void>& outcome,
+                                                          const Prediction& prediction) {
           if (called->exchange(true)) return journal_->twice();
           journal_->answered(ticket, outcome, prediction,
                              outcome ? checker_.check(ticket.input, false, prediction) : std::string());

@@ -50,8 +50,8 @@ std::optional<Event> EventBoard::wait(const std::string& isolate, std::initializ
 }
 
 Nemesis::Nemesis(Ensemble& ensemble, Load& load, Journal& journal, EventBoard& board,
-                 std::vector<Fault> faults, std::vector<std::string> members, std::string stand_in,
-                 Time begun, std::uint64_t seed, std::function<bool()> stopped)
+                 std::vector<Fault> faults, const std::vector<std::string>& members,
+                 const std::string& stand_in, Time begun, std::uint64_t seed, std::function<bool()> stopped)
     : ensemble_(ensemble),
       load_(load),
       journal_(journal),

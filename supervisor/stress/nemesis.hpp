@@ -54,8 +54,8 @@ class Nemesis {
  public:
   /// members  who is struck from outside; stand_in "" if there is none
   Nemesis(Ensemble& ensemble, Load& load, Journal& journal, EventBoard& board, std::vector<Fault> faults,
-          std::vector<std::string> members, std::string stand_in, Time begun, std::uint64_t seed,
-          std::function<bool()> stopped);
+          const std::vector<std::string>& members, const std::string& stand_in, Time begun,
+          std::uint64_t seed, std::function<bool()> stopped);
 
   /// Strikes until `until`, in rounds of every fault in a random order. `on_strike` is told before each.
   void run(Time until, const std::function<void(const Fault&, const std::string&)>& on_strike);
