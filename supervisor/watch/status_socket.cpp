@@ -112,7 +112,8 @@ bool is_socket(const Folder& folder, const std::string& name) {
 
 Result<std::vector<std::string>> sockets_in(const Folder& folder) {
   const int listing = ::openat(folder.descriptor.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const std::unique_ptr<DIR, int (*)(DIR*)> directory(::fdopendir(listing), ::closedir);
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(listing < 0 ? nullptr : ::fdopendir(listing),
+                                                      ::closedir);
   if (!directory) {
     return std::unexpected(system_error("reading the folder of status sockets", errno, folder.path));
   }

@@ -24,9 +24,8 @@ constexpr std::size_t kPagesMax = 65'536;
 constexpr int kDescriptorsMax = 256;
 
 unsigned char* find_region(float* out) {
-  auto page = reinterpret_cast<std::uintptr_t>(out) & ~std::uintptr_t{kPage - 1};
-  for (std::size_t i = 0; i < kPagesMax; ++i, page -= kPage) {
-    auto* const start = reinterpret_cast<unsigned char*>(page);
+  auto* start = reinterpret_cast<unsigned char*>(out) - reinterpret_cast<std::uintptr_t>(out) % kPage;
+  for (std::size_t i = 0; i < kPagesMax; ++i, start -= kPage) {
     std::uint64_t magic = 0;
     std::memcpy(&magic, start, sizeof magic);
     if (magic == kProtocolMagic) return start;
