@@ -39,6 +39,12 @@ std::string_view name_of(Wall wall) noexcept {
   return index < kNames.size() ? kNames[index] : std::string_view("unknown");
 }
 
+std::optional<Wall> wall_named(std::string_view name) noexcept {
+  const auto found = std::ranges::find(kNames, name);
+  if (found == kNames.end()) return std::nullopt;
+  return static_cast<Wall>(found - kNames.begin());
+}
+
 std::string names_of(Walls walls) {
   std::string names;
   for (std::size_t index = 0; index < kWallCount; ++index) {
@@ -50,6 +56,16 @@ std::string names_of(Walls walls) {
 }
 
 std::span<const Threat> threats() noexcept { return kThreats; }
+
+std::string names_of_open_threats(Walls walls) {
+  std::string names;
+  for (const Threat& threat : kThreats) {
+    if (threat.stopped_by(walls)) continue;
+    if (!names.empty()) names += "; ";
+    names += threat.name;
+  }
+  return names;
+}
 
 std::string_view name_of(IsolationLevel level) noexcept {
   switch (level) {

@@ -14,12 +14,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
-
-#include "shared/limits.hpp"
 
 namespace tutti {
 
@@ -80,6 +79,8 @@ class Walls {
 
 /// For people and JSON: "pid_namespace".
 std::string_view name_of(Wall wall) noexcept;
+/// The wall of that name; nothing for any other text.
+std::optional<Wall> wall_named(std::string_view name) noexcept;
 
 /// "pid_namespace, own_uid"; "none" when there is none.
 std::string names_of(Walls walls);
@@ -97,11 +98,17 @@ struct Threat {
 };
 std::span<const Threat> threats() noexcept;
 
+/// Of those that nothing of `walls` stops: "reach the network; …".
+std::string names_of_open_threats(Walls walls);
+
 enum class IsolationLevel : std::uint8_t { none, partial, full };
 std::string_view name_of(IsolationLevel level) noexcept;
 
 /// full: every threat is stopped. none: no threat is.
 IsolationLevel level_of(Walls walls) noexcept;
+
+/// The argument with which a worker tries its walls and prints what holds (worker/try_cage.hpp).
+inline constexpr std::string_view kTryCage = "--try-cage";
 
 /// What the config asks for.
 enum class IsolationRequirement : std::uint32_t {
@@ -110,19 +117,16 @@ enum class IsolationRequirement : std::uint32_t {
   none,         // no walls at all, for debugging
 };
 
-/// What a worker is told about its cage. Lies in the start message: no pointers, all bytes defined.
+/// What a worker is told about its cage. Lies in the start block: no pointers, no padding.
 struct CageRequest {
   IsolationRequirement requirement = IsolationRequirement::best_effort;
-  std::int32_t control_descriptor = -1;  // the control socket; its hang-up means that the supervisor is gone
-  std::uint64_t memory_bytes_max = 0;    // of private memory; 0: no limit
-  std::uint64_t file_bytes_max = 0;      // of any file that it writes
   std::uint32_t descriptors_max = 64;
-  std::uint32_t processes_max = 64;  // and threads, of all isolates of the member
-  std::int32_t nice = 10;
-  std::int32_t oom_score_adjustment = 800;
-  std::array<char, kPathMax + 8> model{};  // absolute path, NUL-terminated
+  std::uint64_t memory_bytes_max = 0;  // of private memory; 0: no limit
+  std::uint64_t file_bytes_max = 0;    // of any file that it writes
+  std::uint32_t processes_max = 64;    // and threads, of all isolates of the member
+  std::int32_t nice = 0;
 };
 static_assert(std::is_trivially_copyable_v<CageRequest> && std::is_standard_layout_v<CageRequest>);
-static_assert(sizeof(CageRequest) == 40 + kPathMax + 8, "no padding: these bytes are sent");
+static_assert(sizeof(CageRequest) == 32, "no padding: these bytes are sent");
 
 }  // namespace tutti

@@ -52,7 +52,7 @@ struct Notice {
   NoticeKind kind;
   std::uint32_t isolate;     // born
   std::uint32_t generation;  // born
-  std::uint64_t walls;       // loaded: what the sender says holds it (Walls)
+  std::uint64_t walls;       // loading: what the sender says holds it (Walls)
   std::uint64_t load_ns;     // loaded
   std::uint32_t may_fork;    // loaded: 0 when the model says that a fork of it would not work
   std::uint32_t error_code;  // failed: Errc

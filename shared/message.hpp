@@ -16,12 +16,13 @@
 #include <string_view>
 #include <type_traits>
 
+#include "shared/cage.hpp"
 #include "shared/limits.hpp"
 
 namespace tutti {
 
 inline constexpr std::uint64_t kProtocolMagic = 0x697474'75742e31;  // "1.tutti" read as bytes
-inline constexpr std::uint32_t kProtocolVersion = 2;
+inline constexpr std::uint32_t kProtocolVersion = 3;
 
 /// A text of bounded length in shared memory; not NUL-terminated.
 template <std::size_t Bytes>
@@ -54,6 +55,7 @@ struct StartBlock {
   std::uint32_t classification;  // 1: classification, 0: regression
   std::uint32_t generation;      // of this isolate or template; an isolate's is carried in every id
   std::uint32_t forks;           // 1: fork an isolate for each order; 0: become the first one ordered
+  CageRequest cage;              // the walls to stand behind
   BoundedText<kNameMax> name;    // "boosted/0"
   BoundedText<kPathMax> model;   // absolute path
   BoundedText<kNameMax> kind;    // "" recognises it
@@ -73,6 +75,8 @@ struct HelloBlock {
   BoundedText<kWorkerTextMax> what;
   BoundedText<kWorkerTextMax> where;
   BoundedText<kWorkerTextMax> hint;
+  std::uint32_t forbidden_call;  // one more than the number of the call that a filter ended it for; 0: none
+  std::uint32_t reserved;
 };
 
 /// One request: read these rows, answer by then. Fills a ring line's 56 bytes.

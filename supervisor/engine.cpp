@@ -10,6 +10,7 @@
 #include "supervisor/band.hpp"
 #include "supervisor/clock.hpp"
 #include "supervisor/copy_in.hpp"
+#include "supervisor/isolation/control_group.hpp"
 #include "supervisor/plan.hpp"
 #include "supervisor/stacking_model.hpp"
 
@@ -31,6 +32,7 @@ std::uint64_t seed_of(const LaunchOptions& options) {
 
 Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const EnsembleConfig> config,
                                                const LaunchOptions& options) {
+  remove_stale_groups();
   LaunchOptions chosen = options;
   if (chosen.worker.empty()) {
     auto worker = find_worker();
@@ -76,6 +78,7 @@ Engine::Engine(std::shared_ptr<const EnsembleConfig> config, const LaunchOptions
   plan_.classification = config_.task == Task::classification;
   plan_.spin_ns = spin.spin.count();
   plan_.yields = spin.yields;
+  plan_.isolation = config_.isolation;
   slots_.resize(core_.slots());
   links_.resize(isolates);
   notes_.resize(isolates);
@@ -108,6 +111,7 @@ Result<std::uint32_t> Engine::accept(MatrixView x, Time now, Time deadline) {
         fingerprint_of(std::as_bytes(std::span(x.data, std::size_t{x.rows} * x.columns)), fingerprint_key_);
   }
   auto slot = core_.submit(now, deadline, x.rows, fingerprint);
+  if (!slot) ++counters_.refused;
   if (slot) copy_in(input_.data() + *slot * slot_bytes_, x.data, x.bytes());
   return slot;
 }
@@ -239,6 +243,7 @@ bool Engine::drain(std::uint32_t isolate, Time now) {
     any = true;
     if (consumed.kind == Consumed::Kind::violation) {
       notes_[isolate].lied = true;
+      ++counters_.violations;
       tell(Event::Kind::violated, isolate, now);
       notes_[isolate].last_error = "protocol violation: it wrote what no correct worker writes";
       log_->error("{}: {}; it is killed and replaced", notes_[isolate].name, notes_[isolate].last_error);
@@ -252,7 +257,10 @@ bool Engine::drain(std::uint32_t isolate, Time now) {
 }
 
 void Engine::note_answer(std::uint32_t isolate, const Expected& expected, const Consumed& consumed) {
-  if (!expected.wanted) return;
+  if (!expected.wanted) {
+    ++counters_.late_answers;
+    return;
+  }
   Vote& vote = slots_[expected.slot].prediction->votes[core_.member_of(isolate)];
   vote.compute = Duration(static_cast<std::int64_t>(consumed.compute_ns & INT64_MAX));
   if (!consumed.text.empty()) vote.message = consumed.text;
@@ -312,6 +320,7 @@ Result<void> Engine::conclude(const Pending& request, Prediction& prediction) {
     answered_[member] = request.votes[member].fate.state == VoteState::voted;
   }
   prediction.voted = request.voted;
+  prediction.isolation = isolation_.value_or(IsolationLevel::none);
   if (config_.answer.band > 0) judge_band(request, prediction);
   const bool answerable = core_.answerable(request);
   ++(answerable ? counters_.answered : counters_.unanswered);

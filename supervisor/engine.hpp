@@ -143,6 +143,7 @@ class Engine {
   struct TemplateNotes {
     std::string last_error;
     Duration load{};
+    Walls walls;  // that hold the member's processes, by their word and as far as they can be seen
   };
   struct IsolateNotes {
     std::string name;  // "boosted/0"
@@ -163,6 +164,10 @@ class Engine {
   void wake_asked();
   bool drain(std::uint32_t isolate, Time now);
   void take_hello(std::uint32_t isolate, Time now);
+  void take_walls(const SpawnOrder& order, Walls walls);
+  /// The walls of a member's isolates.
+  [[nodiscard]] Walls walls_of(std::size_t member) const;
+  [[nodiscard]] Result<void> verify_walls(std::uint32_t isolate) const;
   [[nodiscard]] WorkerOrder worker_order(const SpawnOrder& order) const;
   [[nodiscard]] const MemberConfig& member_of(const SpawnOrder& order) const;
   bool install_isolate(const SpawnOrder& order, Started started, Time now);
@@ -204,6 +209,8 @@ class Engine {
   std::vector<std::optional<TemplateLink>> templates_;  // [members]
   std::vector<IsolateNotes> notes_;
   std::vector<TemplateNotes> template_notes_;
+  std::optional<IsolationLevel> isolation_;  // the lowest that a member's workers have reached
+  IsolationLevel isolation_told_ = IsolationLevel::full;
   std::vector<SpawnOrder> spawns_;
   std::vector<SpawnOrder> adopted_;
   std::vector<std::uint32_t> unborn_;  // isolates that were condemned before there was a process to kill

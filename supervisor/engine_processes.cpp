@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "supervisor/engine.hpp"
+#include "supervisor/isolation/verify.hpp"
 
 namespace tutti {
 namespace {
@@ -81,6 +82,7 @@ void Engine::carry_out_process(const Action& action) {
                          .generation = core_.template_life(action.member).generation()});
       break;
     case Action::Kind::kill:
+      ++counters_.kills;
       tell_kill(action.isolate);
       // No link yet: it is being started, and install() will see that it is not wanted.
       if (!links_[action.isolate]) break;
@@ -218,6 +220,7 @@ void Engine::heed(const SpawnOrder& order, const Heard& heard, Time now) {
     case Heard::Kind::loading:
       // Its process is known only now; it may have been condemned before.
       if (std::holds_alternative<Dying>(life.state())) process(order)->signal(SIGKILL);
+      take_walls(order, heard.walls);
       break;
     case Heard::Kind::loaded:
       if (order.what != What::member) break;
@@ -308,6 +311,13 @@ void Engine::take_hello(std::uint32_t isolate, Time now) {
     carry_out();
     return;
   }
+  if (auto seen = verify_walls(isolate); !seen) {
+    notes.last_error = describe(seen.error());
+    log_->error("{}: {}; it is killed and replaced", notes.name, notes.last_error);
+    core_.condemn(isolate, {.state = VoteState::protocol_violation});
+    carry_out();
+    return;
+  }
   notes.load = (*hello)->load;
   if (core_.life(isolate).restarts() > 0) {
     log_->warn("{}: answers again (restart {})", notes.name, core_.life(isolate).restarts());
@@ -315,6 +325,33 @@ void Engine::take_hello(std::uint32_t isolate, Time now) {
   core_.hello(isolate, now);
   tell(Event::Kind::ready, isolate, now);
   tell_readiness(now);
+}
+
+// What a process says of its walls is compared with what the kernel says of them.
+void Engine::take_walls(const SpawnOrder& order, Walls walls) {
+  const std::size_t member = order.what == What::member ? order.index : core_.member_of(order.index);
+  template_notes_[member].walls = walls;
+  if (auto seen = verify_from_outside(process(order)->pid(), walls); !seen)
+    return distrust(order, seen.error().what);
+  const IsolationLevel level = level_of(walls_of(member));
+  isolation_ = std::min(isolation_.value_or(level), level);
+  if (level >= isolation_told_ || config_.isolation.require == IsolationRequirement::none) return;
+  isolation_told_ = level;
+  log_->warn("{}: isolation is {}, not full: a model could {}; `tutti doctor` says how to get the rest",
+             member_of(order).name, tutti::name_of(level), names_of_open_threats(walls_of(member)));
+}
+
+// What the template said of its walls holds for its isolates, and each has sealed itself beside.
+Walls Engine::walls_of(std::size_t member) const {
+  Walls walls = template_notes_[member].walls;
+  if (walls.has(Wall::seccomp_load)) walls.add(Wall::seccomp_serve);
+  return walls;
+}
+
+Result<void> Engine::verify_walls(std::uint32_t isolate) const {
+  const Walls claimed = walls_of(core_.member_of(isolate));
+  if (claimed.empty()) return {};
+  return verify_from_outside(links_[isolate]->process().pid(), claimed);
 }
 
 // ---- death ----
@@ -341,6 +378,7 @@ bool Engine::reap_isolate(const SpawnOrder& order, Time now) {
     core_.fingerprint(*slot, fingerprint_of({input_.data() + *slot * slot_bytes_, bytes}, fingerprint_key_));
   }
   core_.gone(isolate, *seen, now);
+  ++counters_.deaths;
   tell(Event::Kind::died, isolate, now, core_.last_cause(isolate));
   tell_readiness(now);
   links_[isolate].reset();

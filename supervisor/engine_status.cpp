@@ -69,11 +69,11 @@ IsolateStatus Engine::isolate_status(std::uint32_t isolate, Time now) const {
 
 EnsembleStatus Engine::status(Time now) const {
   EnsembleStatus status{.quorum = core_.quorum(),
+                        .isolation = isolation_.value_or(IsolationLevel::none),
                         .members = {},
                         .in_flight = core_.in_flight(),
                         .uptime = now - created_,
                         .counters = counters_,
-                        .decisions = core_.counters(),
                         .supervisor = std::nullopt};
   status.counters.events_dropped = events_->dropped();
   for (std::uint32_t index = 0; index < core_.members(); ++index) {
@@ -82,6 +82,7 @@ EnsembleStatus Engine::status(Time now) const {
                         .pids = {},
                         .last_error = template_notes_[index].last_error,
                         .load = template_notes_[index].load,
+                        .walls = walls_of(index),
                         .isolates = {},
                         .missed = {}};
     for (std::uint32_t i = 0; i < member.instances; ++i) {

@@ -192,6 +192,13 @@ std::optional<VoteFate> Process::reap() noexcept {
   return VoteFate{.state = VoteState::crashed, .detail = info.si_status};
 }
 
+void Process::release_anchor() noexcept {
+  anchor_ = false;
+  siginfo_t info{};
+  // What it died of was told when its death was seen.
+  if (!running() && pid_ > 0) ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG);
+}
+
 void Process::end() noexcept {
   if (!running()) return;
   signal(SIGKILL);
@@ -200,6 +207,12 @@ void Process::end() noexcept {
   constexpr int kPatienceMs = 2000;
   ::poll(&death, 1, kPatienceMs);
   reap();
+}
+
+bool ProcessGroup::take_memory_kill() {
+  if (limits_.memory_kills() <= memory_kills_) return false;
+  ++memory_kills_;
+  return true;
 }
 
 ProcessGroup::~ProcessGroup() {

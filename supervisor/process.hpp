@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "shared/error.hpp"
 #include "shared/region.hpp"
 #include "supervisor/core/vote.hpp"
+#include "supervisor/isolation/control_group.hpp"
 
 namespace tutti {
 
@@ -56,6 +58,8 @@ class Process {
   [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
 
   void set_anchor(bool anchor) noexcept { anchor_ = anchor; }
+  /// Another process of the group is its anchor now. If this one is dead already it is reaped.
+  void release_anchor() noexcept;
   void signal(int number) const noexcept;
   /// If dead: reaps it, unless it is an anchor, and says how it died. Never blocks.
   std::optional<VoteFate> reap() noexcept;
@@ -72,13 +76,20 @@ class Process {
 /// was given up. Whoever has to do with one of them holds the group; the last to let go ends what is left.
 class ProcessGroup {
  public:
-  /// `leader` was spawned, and is an anchor.
-  explicit ProcessGroup(pid_t leader) noexcept : leader_(leader) {}
+  /// `leader` was spawned, and is an anchor; it has joined `limits`.
+  explicit ProcessGroup(pid_t leader, ControlGroup limits) noexcept
+      : limits_(std::move(limits)), leader_(leader) {}
   ProcessGroup(const ProcessGroup&) = delete;
   ProcessGroup& operator=(const ProcessGroup&) = delete;
   ~ProcessGroup();
 
+  [[nodiscard]] Walls walls() const noexcept { return limits_.walls(); }
+  /// True once for each process of it that the kernel ended because of the memory it used.
+  bool take_memory_kill();
+
  private:
+  ControlGroup limits_;  // taken away when all processes are gone
+  std::uint64_t memory_kills_ = 0;
   pid_t leader_;
 };
 

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "supervisor/core/counters.hpp"
+#include "shared/cage.hpp"
 #include "supervisor/core/time.hpp"
 #include "supervisor/core/vote.hpp"
 
@@ -64,19 +64,25 @@ struct MemberStatus {
   std::vector<int> pids;   // of its running workers
   std::string last_error;  // why the last start failed or the last worker died; "" if none did
   Duration load{};         // what the last start took inside the worker
+  Walls walls;             // around its processes
   std::vector<IsolateStatus> isolates;
   Quantiles latency;  // of its votes, from the request to the vote
   std::uint64_t voted = 0;
   std::vector<std::pair<VoteState, std::uint64_t>> missed;  // votes missed by cause, none of them 0
 };
 
-/// What was counted since the launch, beside what the core decided.
+/// Everything that was counted since the launch.
 struct EngineCounters {
-  std::uint64_t answered = 0;    // requests with an answer
-  std::uint64_t unanswered = 0;  // requests without one: too few votes
-  std::uint64_t idle_bells = 0;  // rung without an answer
-  std::uint64_t starts = 0;      // of workers
+  std::uint64_t answered = 0;      // requests with an answer
+  std::uint64_t unanswered = 0;    // requests without one: too few votes
+  std::uint64_t refused = 0;       // overloaded
+  std::uint64_t late_answers = 0;  // of isolates, to requests that had finished without them: dropped
+  std::uint64_t violations = 0;    // answers that no correct worker writes
+  std::uint64_t idle_bells = 0;    // rung without an answer
+  std::uint64_t starts = 0;        // of workers
   std::uint64_t start_failures = 0;
+  std::uint64_t kills = 0;
+  std::uint64_t deaths = 0;
   std::uint64_t events_dropped = 0;
 };
 
@@ -86,11 +92,11 @@ struct EnsembleStatus {
   std::uint64_t reloads_failed = 0;
   std::string last_reload_error;
   std::uint32_t quorum = 0;
+  IsolationLevel isolation = IsolationLevel::none;  // the lowest that a member's workers have reached
   std::vector<MemberStatus> members;  // in the config's order, then the stacking model if there is one
   std::uint32_t in_flight = 0;        // requests accepted and not answered
   Duration uptime{};
   EngineCounters counters;
-  Counters decisions;               // of the core: votes, attempts, restarts
   std::optional<Usage> supervisor;  // this process; only where it was asked for
 };
 

@@ -1,6 +1,7 @@
 #include "supervisor/template_link.hpp"
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +11,9 @@
 
 namespace tutti {
 namespace {
+
+// The supervisor's own work: a worker's word is not asked.
+constexpr Walls kGroupWalls{Wall::cgroup_memory, Wall::cgroup_processes, Wall::cgroup_cpu};
 
 TemplateLink::Heard violation(std::string what) {
   return {.kind = TemplateLink::Heard::Kind::violation,
@@ -23,6 +27,36 @@ Error reported_error(const Notice& notice) {
           .what = printable(notice.what.view()),
           .where = printable(notice.where.view()),
           .hint = printable(notice.hint.view())};
+}
+
+/// Of one isolate, where the config does not say: no member can take more than half of the machine.
+std::uint64_t default_memory() {
+  return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+         static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) / 2;
+}
+
+CageRequest cage_request(const WorkerPlan& plan, const MemberConfig& member) {
+  const IsolationLimits limits = isolation_of(plan.isolation, member);
+  const CageRequest standard;
+  // The template, the companion and the isolates are none of the model's doing.
+  const std::uint32_t own_processes = 2 + member.instances;
+  return {.requirement = plan.isolation.require,
+          .descriptors_max = limits.descriptors.value_or(standard.descriptors_max),
+          .memory_bytes_max = limits.memory.value_or(default_memory()),
+          .file_bytes_max = limits.file_size.value_or(standard.file_bytes_max),
+          .processes_max = limits.processes.value_or(standard.processes_max) + own_processes,
+          .nice = limits.nice.value_or(standard.nice)};
+}
+
+// Only for what a config limits: the worker's own limits do the rest without leaving anything in the file
+// system.
+GroupLimits group_limits(const WorkerPlan& plan, const MemberConfig& member) {
+  const IsolationLimits limits = isolation_of(plan.isolation, member);
+  GroupLimits group{.memory_bytes = limits.memory, .cpu_cores = limits.cpu_cores, .processes = {}};
+  // Each isolate may use as much, and the template as well.
+  if (group.memory_bytes) *group.memory_bytes *= std::uint64_t{member.instances} + 1;
+  if (group.any()) group.processes = cage_request(plan, member).processes_max;
+  return plan.isolation.require == IsolationRequirement::none ? GroupLimits{} : group;
 }
 
 }  // namespace
@@ -43,6 +77,7 @@ StartBlock start_block(const WorkerPlan& plan, const MemberConfig& member, const
                    .classification = plan.classification ? 1U : 0U,
                    .generation = order.generation,
                    .forks = order.forks ? 1U : 0U,
+                   .cage = cage_request(plan, member),
                    .name = {},
                    .model = {},
                    .kind = {},
@@ -58,11 +93,6 @@ Result<TemplateLink> TemplateLink::start(const WorkerPlan& plan, const MemberCon
                                          const WorkerOrder& order, OutputPipe output) {
   auto pair = make_control_pair();
   if (!pair) return std::unexpected(pair.error());
-  // Sent before anybody can read it: the message waits in the socket.
-  const StartBlock start = start_block(plan, member, order);
-  if (!send_message(pair->supervisor.get(), bytes_of(start), {&plan.input_descriptor, kStartDescriptors})) {
-    return std::unexpected(system_error("sendmsg", errno, order.name));
-  }
   auto process = Process::spawn(
       {.program = plan.program, .control = pair->worker.get(), .output = output.writing.get()});
   if (!process) return std::unexpected(process.error());
@@ -71,7 +101,18 @@ Result<TemplateLink> TemplateLink::start(const WorkerPlan& plan, const MemberCon
   link.output_ = std::move(output.reading);
   link.process_ = std::move(*process);
   link.process_.set_anchor(true);
-  link.group_ = std::make_shared<ProcessGroup>(link.process_.pid());
+  ControlGroup limits = ControlGroup::create(group_limits(plan, member));
+  // It makes no other process before it has read its start block, so all of them are inside.
+  const bool joined = limits.add(link.process_.pid());
+  link.group_ = std::make_shared<ProcessGroup>(link.process_.pid(), std::move(limits));
+  if (!joined) {
+    return std::unexpected(Error{Errc::system, "it cannot join its control group", order.name,
+                                 "`tutti doctor` says which control groups can be used here"});
+  }
+  const StartBlock start = start_block(plan, member, order);
+  if (!send_message(link.socket_.get(), bytes_of(start), {&plan.input_descriptor, kStartDescriptors})) {
+    return std::unexpected(system_error("sendmsg", errno, order.name));
+  }
   return link;
 }
 
@@ -105,7 +146,9 @@ TemplateLink::Heard TemplateLink::judge(const Notice& notice, pid_t sender) {
       if (reported_) return violation("it reported twice");
       reported_ = notice.kind != NoticeKind::loading;
       if (auto known = recognise(sender); !known) return violation(known.error().what);
-      if (notice.kind == NoticeKind::loading) return {.kind = Heard::Kind::loading};
+      if (notice.kind == NoticeKind::loading)
+        return {.kind = Heard::Kind::loading,
+                .walls = Walls::from_bits(notice.walls).without(kGroupWalls) | group_->walls()};
       if (notice.kind == NoticeKind::failed)
         return {.kind = Heard::Kind::failed, .error = reported_error(notice)};
       return {.kind = Heard::Kind::loaded,
@@ -134,18 +177,28 @@ Result<void> TemplateLink::recognise(pid_t sender) {
   if (!adopted) return std::unexpected(adopted.error());
   // The group has an anchor as long as one of its processes is unreaped: now it is this one.
   adopted->set_anchor(true);
-  process_.set_anchor(false);
+  process_.release_anchor();
   process_ = std::move(*adopted);
   ended_.reset();
   return {};
 }
 
-std::optional<VoteFate> TemplateLink::reap() noexcept {
-  if (!ended_) ended_ = process_.reap();
+std::optional<VoteFate> TemplateLink::reap() {
+  if (!ended_) {
+    ended_ = process_.reap();
+    if (ended_) ended_ = refined(*ended_);
+  }
   // The one that was started may end in order when it has made the one that loads the model.
   const bool in_order = ended_ == VoteFate{.state = VoteState::exited, .detail = 0};
   if (in_order && !known_ && !closed_) return std::nullopt;
   return ended_;
+}
+
+VoteFate TemplateLink::refined(VoteFate seen) const {
+  if (seen.state != VoteState::crashed) return seen;
+  if (seen.detail == SIGSYS) return {.state = VoteState::escape_attempt, .detail = -1};
+  if (seen.detail == SIGKILL && group_->take_memory_kill()) return {.state = VoteState::out_of_memory};
+  return seen;
 }
 
 }  // namespace tutti

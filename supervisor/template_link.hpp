@@ -29,6 +29,7 @@ struct WorkerPlan {
   bool yields = false;
   int input_descriptor = -1;
   std::uint64_t input_bytes = 0;
+  IsolationConfig isolation;
 };
 
 /// What is particular to one worker.
@@ -63,6 +64,7 @@ class TemplateLink {
       born
     } kind = Kind::nothing;
     Duration load{};        // loaded
+    Walls walls;            // loading: that hold it, by its word before any model code ran
     bool may_fork = false;  // loaded
     Error error{};          // failed, violation
     ForkOrder isolate{};    // born
@@ -84,7 +86,7 @@ class TemplateLink {
   Process& process() noexcept { return process_; }
   [[nodiscard]] const Process& process() const noexcept { return process_; }
   /// If the process is dead and no other will take its place: says how it died. Never blocks.
-  std::optional<VoteFate> reap() noexcept;
+  std::optional<VoteFate> reap();
   /// The process and all its descendants.
   [[nodiscard]] std::shared_ptr<ProcessGroup> group() const noexcept { return group_; }
 
@@ -92,6 +94,8 @@ class TemplateLink {
   TemplateLink() = default;
   Heard judge(const Notice& notice, pid_t sender);
   Result<void> recognise(pid_t sender);
+  /// A death by signal as what it was: a forbidden system call, too much memory.
+  [[nodiscard]] VoteFate refined(VoteFate seen) const;
 
   Descriptor socket_;
   Descriptor output_;

@@ -62,6 +62,7 @@ struct Prediction {
   std::vector<Vote> votes;          // [members], in the config's order
   std::vector<float> parts;         // f32 [members][rows][outputs]; a part without a vote is not meaningful
   std::uint32_t voted = 0;
+  IsolationLevel isolation = IsolationLevel::none;  // of the workers that were asked, the lowest
 
   /// f32 [rows][outputs], whichever task it is.
   [[nodiscard]] std::span<const float> answer() const noexcept;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -97,6 +98,26 @@ std::optional<Result<Hello>> WorkerLink::hello() const {
                                  "hello", "install tutti and tutti-worker from the same build"});
   }
   return hello;
+}
+
+std::optional<VoteFate> WorkerLink::reap() {
+  auto seen = whole_ ? whole_->reap() : process_.reap();
+  if (!seen) return seen;
+  if (*seen == VoteFate{.state = VoteState::crashed, .detail = SIGSYS})
+    seen = VoteFate{.state = VoteState::escape_attempt, .detail = -1};
+  if (*seen == VoteFate{.state = VoteState::crashed, .detail = SIGKILL} && group_ &&
+      group_->take_memory_kill())
+    seen = VoteFate{.state = VoteState::out_of_memory};
+  if (seen->state == VoteState::escape_attempt) seen->detail = forbidden_call();
+  return seen;
+}
+
+// Its last word, and a stranger's: only a number that a system call can have is believed.
+std::int32_t WorkerLink::forbidden_call() const {
+  constexpr std::uint32_t kSystemCallsMax = 1024;
+  std::uint32_t said = 0;
+  ChannelLoad::copy(&said, &up_.hello().forbidden_call, sizeof said);
+  return said > 0 && said <= kSystemCallsMax ? static_cast<std::int32_t>(said - 1) : -1;
 }
 
 void WorkerLink::wake() noexcept {

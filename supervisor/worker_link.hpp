@@ -74,7 +74,7 @@ class WorkerLink {
   Process& process() noexcept { return whole_ ? whole_->process() : process_; }
   [[nodiscard]] const Process& process() const noexcept { return whole_ ? whole_->process() : process_; }
   /// If its process is dead: reaps it and says how it died. Never blocks.
-  std::optional<VoteFate> reap() noexcept { return whole_ ? whole_->reap() : process_.reap(); }
+  std::optional<VoteFate> reap();
   /// Of one that was started whole; else null.
   TemplateLink* whole() noexcept { return whole_ ? &*whole_ : nullptr; }
   /// The reading end of its standard output and error. To be taken once.
@@ -88,6 +88,7 @@ class WorkerLink {
     down_.sleeping().store(0, std::memory_order_relaxed);
   }
   void wake() noexcept;
+  [[nodiscard]] std::int32_t forbidden_call() const;
   [[nodiscard]] std::array<int, kForkDescriptors> descriptors() const noexcept;
 
   ChannelShape shape_;

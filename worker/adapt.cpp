@@ -22,6 +22,7 @@ class Spread : public Model {
   }
 
   [[nodiscard]] bool may_fork() const noexcept final { return inner_->may_fork(); }
+  [[nodiscard]] bool may_start_threads() const noexcept final { return inner_->may_start_threads(); }
 
   Result<void> predict(MatrixView x, MutableMatrixView out) final {
     assert(out.rows == x.rows && out.columns == classes_);

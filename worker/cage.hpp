@@ -12,6 +12,8 @@
 // mounts; the filter comes last, because it forbids most of what stands before it.
 #pragma once
 
+#include <string>
+
 #include "shared/cage.hpp"
 #include "shared/error.hpp"
 
@@ -21,12 +23,24 @@ namespace tutti {
 /// next.
 using ViolationListener = void (*)(int system_call) noexcept;
 
+/// Where the worker stands.
+struct CageSite {
+  std::string model;            // absolute path
+  int control_descriptor = -1;  // the control socket; its hang-up means that the supervisor is gone
+};
+
+/// What holds, and why the rest does not.
+struct Caged {
+  Walls walls;
+  std::string missing;  // "user_namespace: unshare: Operation not permitted; …"
+};
+
 /// Stage 1, in a process that has one thread and has run no model code. Returns in the process that goes on,
 /// which may be another one, a child of the same parent, in the same process group, with the control socket:
 /// the walls that hold it. The companion is a child of that parent as well; who ends the group ends it.
 /// Errors: system (the supervisor is gone, or `full` is required and a threat is not stopped: which, and
 /// why).
-Result<Walls> enter_cage(const CageRequest& request, ViolationListener violated);
+Result<Caged> enter_cage(const CageRequest& request, const CageSite& site, ViolationListener violated);
 
 /// Stage 2, in an isolate, after its model is loaded. `threads`: the model may start threads. All threads of
 /// the process are bound. Returns the walls that it adds. From then on: no open, no socket, no exec, no fork.

@@ -10,8 +10,10 @@
 #include <utility>
 
 #include "shared/channel.hpp"
+#include "worker/cage.hpp"
 #include "worker/die_with_supervisor.hpp"
 #include "worker/fault_point.hpp"
+#include "worker/last_words.hpp"
 #include "worker/loop.hpp"
 
 namespace tutti {
@@ -21,6 +23,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kExitSupervisorGone = 0;
 constexpr int kExitNoChannel = 65;
+constexpr int kExitNotSealed = 67;
 
 /// The two regions of an isolate as it maps them.
 struct Channel {
@@ -106,7 +109,10 @@ void be_isolate(const ForkOrder& order, IsolateDescriptors descriptors, Descript
                         .up = UpView<std::byte>(channel->up.data(), shape),
                         .bell = descriptors.bell.get()};
   fault_point("before_hello");
-  say_hello(loop, std::nullopt, ordered);
+  keep_last_words(loop.up.hello().forbidden_call);
+  const auto sealed = seal_cage(start.cage, model.may_start_threads());
+  say_hello(loop, sealed ? std::nullopt : std::optional<Error>(sealed.error()), ordered);
+  if (!sealed) ::_exit(kExitNotSealed);
   fault_point("after_hello");
   serve(loop, model);
 }

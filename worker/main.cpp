@@ -1,22 +1,26 @@
 // tutti-worker: a member's template, and by forking each of its isolates. Started by the supervisor with a
 // control socket and nothing else.
 //
-//   receive StartBlock and input ── load the model (template.hpp) ── fork or become isolates (isolate.hpp)
-//                                                                    ── serve until killed (loop.hpp)
+//   receive StartBlock and input ── enter the cage (cage.hpp) ── load the model (template.hpp)
+//                  ── fork or become isolates (isolate.hpp) ── serve until killed (loop.hpp)
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdio>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "shared/control.hpp"
 #include "shared/message.hpp"
 #include "shared/region.hpp"
-#include "worker/die_with_supervisor.hpp"
+#include "worker/cage.hpp"
 #include "worker/fault_point.hpp"
+#include "worker/last_words.hpp"
 #include "worker/template.hpp"
+#include "worker/try_cage.hpp"
 
 namespace tutti {
 namespace {
@@ -47,13 +51,18 @@ int run() {
     fmt::print(stderr, "tutti-worker: {}\n", describe(input.error()));
     return kExitNotStartedByTutti;
   }
-  if (!die_with_supervisor(control.get())) return 0;
+  const auto caged =
+      enter_cage(start.cage, {.model = std::string(start.model.view()), .control_descriptor = control.get()},
+                 tell_violation);
   arm_fault(start.fault.view());
   fault_point("before_load");
-  return be_template(start, std::move(control), *input);
+  return be_template(start, caged, std::move(control), *input);
 }
 
 }  // namespace
 }  // namespace tutti
 
-int main() { return tutti::run(); }
+int main(int argument_count, char** arguments) {
+  if (argument_count == 2 && std::string_view(arguments[1]) == tutti::kTryCage) return tutti::try_cage();
+  return tutti::run();
+}

@@ -45,6 +45,9 @@ class Model {
   /// False when a process that has this model must not be forked: isolates then load it each for themselves.
   [[nodiscard]] virtual bool may_fork() const noexcept { return true; }
 
+  /// True when it may start threads while it predicts: its isolates must then be let.
+  [[nodiscard]] virtual bool may_start_threads() const noexcept { return false; }
+
   /// Predicts.
   ///   x    f32 [rows][shape().features]; NaN means missing
   ///   out  f32 [rows][shape().outputs], wholly written on success; may not alias x

@@ -86,6 +86,7 @@ class PluginModel final : public Model {
 
   [[nodiscard]] ModelShape shape() const noexcept override { return shape_; }
   [[nodiscard]] bool may_fork() const noexcept override { return may_fork_; }
+  [[nodiscard]] bool may_start_threads() const noexcept override { return true; }
 
   Result<void> predict(MatrixView x, MutableMatrixView out) override {
     assert(x.columns == shape_.features && out.columns == shape_.outputs && x.rows == out.rows);

@@ -1,10 +1,5 @@
 #include "worker/template.hpp"
 
-#include <sched.h>
-#include <signal.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <array>
 #include <chrono>
 #include <exception>
@@ -14,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "worker/fault_point.hpp"
+#include "worker/fork_for_parent.hpp"
 #include "worker/isolate.hpp"
 #include "worker/model.hpp"
 
@@ -71,18 +66,16 @@ bool report(int control, const Result<std::unique_ptr<Model>>& model, std::chron
   return send_message(control, bytes_of(notice), {});
 }
 
-// The C library's fork() cannot make a child of our parent. What it does beside this, resetting locks that
-// other threads might hold, a process with one thread has no need of.
-pid_t fork_for_parent() noexcept {
-  return static_cast<pid_t>(::syscall(SYS_clone, CLONE_PARENT | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
-}
-
 }  // namespace
 
-int be_template(const StartBlock& start, Descriptor control, const Region& input) {
+int be_template(const StartBlock& start, const Result<Caged>& caged, Descriptor control,
+                const Region& input) {
   const auto begun = std::chrono::steady_clock::now();
-  if (!send_message(control.get(), bytes_of(notice_of(NoticeKind::loading)), {})) return 0;
-  const auto model = load(start);
+  // Said before any model code runs here: afterwards nothing that this process says of itself need be true.
+  Notice loading = notice_of(NoticeKind::loading);
+  if (caged) loading.walls = caged->walls.bits();
+  if (!send_message(control.get(), bytes_of(loading), {})) return 0;
+  const auto model = caged ? load(start) : Result<std::unique_ptr<Model>>(std::unexpected(caged.error()));
   if (model) warm_up(**model, start);
   if (!report(control.get(), model, std::chrono::steady_clock::now() - begun)) return 0;
   if (!model) return kExitCannotLoad;

@@ -14,11 +14,12 @@
 #include "shared/control.hpp"
 #include "shared/message.hpp"
 #include "shared/region.hpp"
+#include "worker/cage.hpp"
 
 namespace tutti {
 
 /// Loads the model that `start` names, reports, and obeys orders until the supervisor hangs up. Returns the
 /// process's exit status.
-int be_template(const StartBlock& start, Descriptor control, const Region& input);
+int be_template(const StartBlock& start, const Result<Caged>& caged, Descriptor control, const Region& input);
 
 }  // namespace tutti

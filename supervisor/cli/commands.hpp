@@ -86,6 +86,7 @@ int reload(const ReloadOptions& options);
 Result<std::vector<std::string>> sockets_of(const std::string& what);
 int check(const ConfigOptions& options, bool json);
 int plan(const ConfigOptions& options, bool json);
+int doctor(bool json);
 int schema();
 int version(bool json);
 

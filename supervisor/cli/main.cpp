@@ -151,6 +151,11 @@ int parse_and_run(int argc, char** argv) {
   plan_command->add_flag("--json", json, "As JSON on standard output");
   plan_command->callback([&] { action = [&] { return plan(config, json); }; });
 
+  CLI::App* doctor_command = app.add_subcommand(
+      "doctor", "Say what this machine gives: the walls around workers, limits, how to get more");
+  doctor_command->add_flag("--json", json, "As JSON on standard output");
+  doctor_command->callback([&] { action = [&] { return doctor(json); }; });
+
   app.add_subcommand("schema", "Print the JSON Schema of the config file, for editors")->callback([&] {
     action = [] { return schema(); };
   });

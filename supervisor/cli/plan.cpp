@@ -8,6 +8,8 @@
 
 #include "supervisor/cli/commands.hpp"
 #include "supervisor/cli/terminal.hpp"
+#include "supervisor/isolation/probe.hpp"
+#include "supervisor/process.hpp"
 
 namespace tutti::cli {
 namespace {
@@ -50,6 +52,24 @@ std::string waiting_text(const Plan& plan) {
                      format_duration(plan.spin.spin));
 }
 
+/// The level that workers of this config reach here: tried, not guessed. Nothing where that cannot be tried.
+std::optional<IsolationLevel> level_here(const EnsembleConfig& config) {
+  if (config.isolation.require == IsolationRequirement::none) return IsolationLevel::none;
+  const auto worker = find_worker();
+  const auto report = worker ? probe_isolation(*worker) : std::unexpected(worker.error());
+  return report ? std::optional(level_of(report->walls)) : std::nullopt;
+}
+
+std::string isolation_text(const EnsembleConfig& config) {
+  const auto level = level_here(config);
+  if (!level) return "cannot be told: tutti-worker does not run; see tutti doctor";
+  if (config.isolation.require == IsolationRequirement::none) return "none, as isolation.require says";
+  if (*level == IsolationLevel::full) return "full";
+  const bool refuses = config.isolation.require == IsolationRequirement::full;
+  return fmt::format("{} here{}; see tutti doctor", name_of(*level),
+                     refuses ? ", so no worker would start" : "");
+}
+
 void print_json(const EnsembleConfig& config, const Plan& plan) {
   nlohmann::ordered_json members = nlohmann::ordered_json::array();
   for (const MemberConfig& member : config.members) {
@@ -59,6 +79,7 @@ void print_json(const EnsembleConfig& config, const Plan& plan) {
                        {"weight", member.weight},
                        {"model", member.model}});
   }
+  const auto level = level_here(config);
   const nlohmann::ordered_json json{
       {"ensemble", config.name},
       {"members", members},
@@ -74,7 +95,8 @@ void print_json(const EnsembleConfig& config, const Plan& plan) {
       {"descriptors_allowed", plan.descriptors_allowed},
       {"cores", plan.cores},
       {"spin_ns", plan.spin.spin.count()},
-      {"yields", plan.spin.yields}};
+      {"yields", plan.spin.yields},
+      {"isolation", level ? nlohmann::ordered_json(name_of(*level)) : nlohmann::ordered_json()}};
   fmt::print("{}\n", json.dump(2));
 }
 
@@ -108,6 +130,7 @@ int plan(const ConfigOptions& options, bool json) {
              plan.descriptors > plan.descriptors_allowed ? ": too few, raise the limit" : "");
   fmt::print("  cores        {} for {} isolates and the caller\n", plan.cores, plan.isolates);
   fmt::print("  waiting      {}\n", waiting_text(plan));
+  fmt::print("  isolation    {}\n", isolation_text(*config));
   return kOk;
 }
 

@@ -124,6 +124,7 @@ void print_json(RunReport& report) {
                               {"elapsed_ns", report.elapsed.count()},
                               {"mean_disagreement", number(statistics.mean_disagreement())},
                               {"interrupted", report.interrupted},
+                              {"isolation", name_of(report.status.isolation)},
                               {"members", members},
                               {"degraded", degraded}};
   if (report.scored) json["score"] = score_json(statistics.ensemble(), task);

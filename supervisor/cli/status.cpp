@@ -84,10 +84,10 @@ std::string for_people(const Json& status) {
       rows.push_back(row_of(member, isolate, std::exchange(first, false)));
   }
   return fmt::format(
-      "{} (pid {}): {}, {} of {} members ready, quorum {}; up {}, {} answered, {} unanswered, {} in "
-      "flight\n{}",
+      "{} (pid {}): {}, {} of {} members ready, quorum {}, isolation {}; up {}, {} answered, {} "
+      "unanswered, {} in flight\n{}",
       text_of(status, "ensemble"), status.at("pid").get<int>(), text_of(status, "readiness"), ready,
-      members.size(), count_of(status, "quorum"), time_of(status, "uptime_ns"),
+      members.size(), count_of(status, "quorum"), text_of(status, "isolation"), time_of(status, "uptime_ns"),
       format_count(count_of(counters, "answered")), format_count(count_of(counters, "unanswered")),
       count_of(status, "in_flight"), format_table(rows));
 }

@@ -100,6 +100,17 @@ struct ValueCheck {
              count < setting.low ? "below " + bound(setting.low) : "above " + bound(setting.high)),
          .hint = fmt::format("write a duration from {} to {}", bound(setting.low), bound(setting.high))});
   }
+  void operator()(Bytes bytes) const {
+    const auto count = static_cast<double>(bytes.count);
+    const auto bound = [](double limit) { return format_byte_size(static_cast<std::uint64_t>(limit)); };
+    if (count >= setting.low && count <= setting.high) return;
+    faults.push_back(
+        {.what = fmt::format(
+             "{} is {}, {}", setting.key, format_byte_size(bytes.count),
+             count < setting.low ? "below " + bound(setting.low) : "above " + bound(setting.high)),
+         .hint = fmt::format("write a size from {} to {}", bound(setting.low), bound(setting.high))});
+  }
+  void operator()(NotGiven) const {}
   void operator()(const Quorum& quorum) const {
     if (quorum.kind != Quorum::Kind::count || (quorum.count >= 1 && quorum.count <= kMembersMax)) return;
     bad(fmt::format("{} is {}", setting.key, quorum.count));

@@ -35,6 +35,7 @@
 #include <variant>
 #include <vector>
 
+#include "shared/cage.hpp"
 #include "shared/error.hpp"
 #include "shared/limits.hpp"
 #include "supervisor/core/time.hpp"
@@ -94,12 +95,33 @@ struct AnswerConfig {
   bool operator==(const AnswerConfig&) const = default;
 };
 
+/// What one member's processes may use. Not given: for a member what the ensemble says.
+struct IsolationLimits {
+  std::optional<std::uint64_t> memory;       // bytes, of each isolate; not given: half of the machine
+  std::optional<double> cpu_cores;           // of all processes of the member; needs cgroups
+  std::optional<std::int32_t> nice;          // 0 to 19
+  std::optional<std::uint32_t> processes;    // and threads, of all isolates of the member
+  std::optional<std::uint32_t> descriptors;  // of each process
+  std::optional<std::uint64_t> file_size;    // bytes of any file that is written
+
+  bool operator==(const IsolationLimits&) const = default;
+};
+
+struct IsolationConfig {
+  IsolationRequirement require = IsolationRequirement::best_effort;
+  IsolationLimits limits{
+      .memory = {}, .cpu_cores = {}, .nice = 0, .processes = 64, .descriptors = 64, .file_size = 0};
+
+  bool operator==(const IsolationConfig&) const = default;
+};
+
 struct MemberConfig {
   std::string name;
   std::string model;  // absolute, normalised path
   std::string kind;   // "" : recognised by the worker
   double weight = 1.0;
   std::uint32_t instances = 1;
+  IsolationLimits isolation;
   std::string where;  // "ensemble.toml:14:1", for errors found later
 
   bool operator==(const MemberConfig&) const = default;
@@ -146,6 +168,7 @@ struct EnsembleConfig {
   std::vector<MemberConfig> members;
   RestartConfig restart;
   LimitsConfig limits;
+  IsolationConfig isolation;
   SpinConfig spin;
   LogLevel log_level = LogLevel::warning;
   std::string events;  // file that events are appended to as JSON lines; "": none. In C++ also "-"
@@ -209,6 +232,15 @@ std::string to_toml(const EnsembleConfig& config);
 
 /// "20ms", "1.5s", "500us", "2m", "10ns" → a duration; nothing for anything else, negative or beyond 24 h.
 std::optional<Duration> parse_duration(std::string_view text);
+
+/// "512MiB", "2GiB", "100B" → bytes; nothing for anything else.
+std::optional<std::uint64_t> parse_bytes(std::string_view text);
+
+/// The shortest exact form: "512MiB", "100B".
+std::string format_byte_size(std::uint64_t bytes);
+
+/// The limits of a member: its own, and the ensemble's where it has none.
+IsolationLimits isolation_of(const IsolationConfig& ensemble, const MemberConfig& member);
 
 /// The shortest exact form: "20ms", "1.5s".
 std::string format_duration(Duration duration);

@@ -46,6 +46,17 @@ std::string near_or(std::string_view word, const std::vector<std::string>& candi
   return near.empty() ? fmt::format("{}: {}", otherwise, listed(candidates)) : near;
 }
 
+/// Where a member's name ends and its key begins: a key of its sub-table has a separator of its own.
+std::size_t last_separator(std::string_view name, std::string_view separator) {
+  const std::size_t last = name.rfind(separator);
+  if (last == std::string_view::npos || last == 0) return last;
+  const std::size_t before = name.rfind(separator, last - 1);
+  if (before == std::string_view::npos) return last;
+  const std::string_view middle = name.substr(before + separator.size(), last - before - separator.size());
+  const std::string key = fmt::format("{}.{}", kMemberIsolation, name.substr(last + separator.size()));
+  return middle == kMemberIsolation && find(kMemberTable, key) != nullptr ? before : last;
+}
+
 /// A text from outside the file as TOML has it, or as it stands where it is no TOML value.
 struct OutsideValue {
   toml::table holder;  // keeps `node` alive
@@ -140,12 +151,21 @@ void LayerReader::not_a_table(std::string_view name, std::string_view written, c
 }
 
 void LayerReader::read_table(std::string_view table, const toml::table& keys, std::size_t member,
-                             bool overlay, Layer& layer) {
+                             bool overlay, Layer& layer, std::string_view prefix) {
   for (const auto& [key, node] : keys) {
-    const Setting* setting = find(table, key.str());
-    const bool fixed = overlay && table == kMemberTable && key.str() == "name";
+    const std::string name = fmt::format("{}{}", prefix, key.str());
+    if (table == kMemberTable && name == kMemberIsolation) {
+      if (const toml::table* inner = node.as_table()) {
+        read_table(table, *inner, member, overlay, layer, fmt::format("{}.", kMemberIsolation));
+      } else {
+        not_a_table("member.isolation", "[member.isolation]", node);
+      }
+      continue;
+    }
+    const Setting* setting = find(table, name);
+    const bool fixed = overlay && table == kMemberTable && name == "name";
     if (setting == nullptr || fixed) {
-      unknown_key(table, key.str(), overlay, place_of(key.source()));
+      unknown_key(table, name, overlay, place_of(key.source()));
     } else {
       read_node(*setting, node, place_of(node), member, layer);
     }
@@ -215,7 +235,7 @@ void LayerReader::read_set(std::string_view text, std::uint32_t order, Layer& la
   const std::string_view name = text.substr(0, equals);
   const Place place{.origin = fmt::format("--set {}", cleaned(name)), .order = order};
   const std::size_t first = name.find('.');
-  const std::size_t last = name.rfind('.');
+  const std::size_t last = last_separator(name, ".");
   if (equals == std::string_view::npos || first == std::string_view::npos) {
     return problems_.add(place, fmt::format("{} is not TABLE.KEY=VALUE", quote(text)),
                          "write --set answer.deadline=20ms, or --set member.NAME.weight=2");
@@ -242,8 +262,10 @@ void LayerReader::read_environment(std::string_view name, std::string_view value
   if (first == std::string::npos) return;
   const Place place{.origin = fmt::format("environment {}", cleaned(name)), .order = order};
   const std::string table = rest.substr(0, first);
-  const std::size_t last = table == kMemberTable ? rest.rfind("__") : first;
-  const Setting* setting = outside_setting(table, std::string_view(rest).substr(last + 2), place);
+  const std::size_t last = table == kMemberTable ? last_separator(rest, "__") : first;
+  std::string key = rest.substr(last + 2);
+  if (const std::size_t inner = key.find("__"); inner != std::string::npos) key.replace(inner, 2, ".");
+  const Setting* setting = outside_setting(table, key, place);
   if (setting == nullptr) return;
   std::size_t member = kWhole;
   if (table == kMemberTable) {

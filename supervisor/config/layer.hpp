@@ -44,8 +44,9 @@ class LayerReader {
   LayerReader(const LayerContext& context, Problems& problems) : context_(context), problems_(problems) {}
 
   /// Reads the keys of one table of settings. `overlay`: a member's name cannot be given.
+  /// `prefix` stands before its keys: "isolation." in a member's sub-table.
   void read_table(std::string_view table, const toml::table& keys, std::size_t member, bool overlay,
-                  Layer& layer);
+                  Layer& layer, std::string_view prefix = "");
   /// Reads [profile.NAME].
   Layer read_profile(std::string_view name, const toml::table& profile);
   /// Reads "answer.deadline=20ms".

@@ -28,6 +28,8 @@ std::string_view wanted(Type type) {
       return "a number";
     case Type::yes_no:
       return "true or false";
+    case Type::bytes:
+      return "a size";
     case Type::duration:
       return "a duration";
     case Type::quorum:
@@ -143,6 +145,9 @@ std::optional<Value> read_text(const Setting& setting, const std::string& text) 
     case Type::duration:
       if (const auto duration = parse_duration(text)) return *duration;
       return std::nullopt;
+    case Type::bytes:
+      if (const auto bytes = parse_bytes(text)) return Bytes{*bytes};
+      return std::nullopt;
     default:
       return std::nullopt;
   }
@@ -157,6 +162,9 @@ std::optional<Value> read_integer(const Setting& setting, std::int64_t integer) 
       return Features{.count = integer, .names = {}};
     case Type::number:
       return static_cast<double>(integer);
+    case Type::bytes:
+      if (integer < 0) return std::nullopt;
+      return Bytes{static_cast<std::uint64_t>(integer)};
     case Type::quorum:
       if (integer < 1 || integer > kMembersMax) return std::nullopt;
       return Quorum{.kind = Quorum::Kind::count, .count = static_cast<std::uint32_t>(integer)};
@@ -199,6 +207,8 @@ std::string how_to_write(const Setting& setting) {
                          setting.high);
     case Type::yes_no:
       return "write true or false, without quotes";
+    case Type::bytes:
+      return "write a size in quotes, such as \"512MiB\" or \"2GiB\", or a number of bytes";
     case Type::duration:
       return std::string(kDurationHint);
     case Type::quorum:

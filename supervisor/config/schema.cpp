@@ -13,6 +13,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr std::string_view kBytesPattern = "^[0-9]+(B|KiB|MiB|GiB|TiB)$";
 constexpr std::string_view kDurationPattern = "^[0-9]+(\\.[0-9]+)?(ns|us|ms|s|m|h)$";
 
 /// Whole limits without a decimal point.
@@ -68,6 +69,8 @@ Json form_json(const Setting& setting) {
       return ranged("number", setting);
     case Type::yes_no:
       return {{"type", "boolean"}};
+    case Type::bytes:
+      return {{"anyOf", {ranged("integer", setting), {{"type", "string"}, {"pattern", kBytesPattern}}}}};
     case Type::duration:
       return duration_json();
     case Type::quorum:
@@ -93,6 +96,8 @@ struct DefaultJson {
   Json operator()(double number) const { return number; }
   Json operator()(bool yes) const { return yes; }
   Json operator()(Duration duration) const { return format_duration(duration); }
+  Json operator()(Bytes bytes) const { return format_byte_size(bytes.count); }
+  Json operator()(NotGiven) const { return {}; }
   Json operator()(const Quorum& quorum) const {
     if (quorum.kind == Quorum::Kind::count) return quorum.count;
     return quorum.kind == Quorum::Kind::all ? "all" : "majority";
@@ -122,7 +127,17 @@ Json setting_json(const Setting& setting) {
 Json table_json(const Table& table, bool overlay) {
   Json properties = Json::object();
   for (const std::string& key : keys_of(table.name, overlay)) {
-    properties[key] = setting_json(*find(table.name, key));
+    // "isolation.memory" is `memory` in a table of its own.
+    const std::size_t dot = key.find('.');
+    if (dot == std::string::npos) {
+      properties[key] = setting_json(*find(table.name, key));
+      continue;
+    }
+    Json& inner = properties[key.substr(0, dot)];
+    if (inner.is_null()) {
+      inner = {{"type", "object"}, {"properties", Json::object()}, {"additionalProperties", false}};
+    }
+    inner["properties"][key.substr(dot + 1)] = setting_json(*find(table.name, key));
   }
   return {{"type", "object"},
           {"description", table.help},

@@ -13,6 +13,7 @@ constexpr double kMicrosecond = 1e3;
 constexpr double kMillisecond = 1e6;
 constexpr double kSecond = 1e9;
 constexpr double kDay = 24 * 3600 * kSecond;
+constexpr double kMemoryMax = 1ULL << 50;
 
 // Words in the order of their enum; shorter names for the same thing follow.
 constexpr std::array<std::string_view, 2> kTasks{"classification", "regression"};
@@ -22,20 +23,32 @@ constexpr std::array<std::string_view, 13> kRules{
 constexpr std::array<std::string_view, 6> kLogLevels{"trace", "debug", "info", "warning", "error", "off"};
 constexpr std::array<std::string_view, 4> kKinds{"", "xgboost", "dense", "plugin"};
 
+constexpr std::array<std::string_view, 3> kRequirements{"full", "best_effort", "none"};
+
 template <class Enum>
 constexpr std::span<const std::string_view> words_of() {
   if constexpr (std::is_same_v<Enum, Task>) return kTasks;
   if constexpr (std::is_same_v<Enum, CombineRule>) return kRules;
   if constexpr (std::is_same_v<Enum, LogLevel>) return kLogLevels;
+  if constexpr (std::is_same_v<Enum, IsolationRequirement>) return kRequirements;
 }
 
 template <class Field>
+struct IsOptional : std::false_type {};
+template <class Field>
+struct IsOptional<std::optional<Field>> : std::true_type {};
+
+template <class Field>
 Value to_value(const Field& field) {
-  if constexpr (std::is_enum_v<Field>) {
+  if constexpr (IsOptional<Field>::value) {
+    return field ? to_value(*field) : Value(NotGiven{});
+  } else if constexpr (std::is_same_v<Field, std::uint64_t>) {
+    return Bytes{field};
+  } else if constexpr (std::is_enum_v<Field>) {
     const auto index = static_cast<std::size_t>(field);
     const auto words = words_of<Field>();
     return index < words.size() ? std::string(words[index]) : std::to_string(index);
-  } else if constexpr (std::is_same_v<Field, std::uint32_t>) {
+  } else if constexpr (std::is_same_v<Field, std::uint32_t> || std::is_same_v<Field, std::int32_t>) {
     return std::int64_t{field};
   } else {
     return field;
@@ -44,15 +57,20 @@ Value to_value(const Field& field) {
 
 template <class Field>
 void assign(Field& field, const Value& value) {
-  if constexpr (std::is_enum_v<Field>) {
+  if constexpr (IsOptional<Field>::value) {
+    if (std::holds_alternative<NotGiven>(value)) return field.reset();
+    assign(field.emplace(), value);
+  } else if constexpr (std::is_same_v<Field, std::uint64_t>) {
+    field = std::get<Bytes>(value).count;
+  } else if constexpr (std::is_enum_v<Field>) {
     const auto words = words_of<Field>();
     std::string_view word = std::get<std::string>(value);
     if constexpr (std::is_same_v<Field, CombineRule>) {
       word = word == "min" ? "minimum" : word == "max" ? "maximum" : word;
     }
     field = static_cast<Field>(std::ranges::find(words, word) - words.begin());
-  } else if constexpr (std::is_same_v<Field, std::uint32_t>) {
-    field = static_cast<std::uint32_t>(std::get<std::int64_t>(value));
+  } else if constexpr (std::is_same_v<Field, std::uint32_t> || std::is_same_v<Field, std::int32_t>) {
+    field = static_cast<Field>(std::get<std::int64_t>(value));
   } else {
     field = std::get<Field>(value);
   }
@@ -65,6 +83,14 @@ struct OfEnsemble {
 template <auto Part, auto Field>
 struct Of {
   static auto& in(auto& config, std::size_t) { return config.*Part.*Field; }
+};
+template <auto Field>
+struct OfIsolation {
+  static auto& in(auto& config, std::size_t) { return config.isolation.limits.*Field; }
+};
+template <auto Field>
+struct OfMemberIsolation {
+  static auto& in(auto& config, std::size_t member) { return config.members[member].isolation.*Field; }
 };
 template <auto Field>
 struct OfMember {
@@ -96,12 +122,13 @@ constexpr Setting kept_features(Setting setting) {
   return setting;
 }
 
-constexpr std::array<Table, 6> kTables{{
+constexpr std::array<Table, 7> kTables{{
     {"ensemble", "What is predicted, and from what."},
     {"combine", "How the members' votes become one answer."},
     {"answer", "How many votes an answer needs, and how long it may take."},
     {"restart", "What happens to isolates that die."},
     {"limits", "What one request may hold, how many may be under way, and how a side waits."},
+    {"isolation", "The walls around workers, and what they may use; a member may have limits of its own."},
     {kMemberTable, "A model with a vote."},
 }};
 
@@ -317,6 +344,55 @@ constexpr std::array kSettings{
          .high = kSecond,
          .help = "How long a side that waits looks before it sleeps: \"auto\", a duration up to 1s, or 0."}),
 
+    kept<Of<&Ensemble::isolation, &IsolationConfig::require>>(
+        {.table = "isolation",
+         .key = "require",
+         .type = Type::choice,
+         .words = kRequirements,
+         .help = "full starts no worker that is not held fully; best_effort uses every wall that this "
+                 "machine gives; "
+                 "none has no walls, for debugging."}),
+    kept<OfIsolation<&IsolationLimits::memory>>(
+        {.table = "isolation",
+         .key = "memory",
+         .type = Type::bytes,
+         .low = 1 << 20,
+         .high = kMemoryMax,
+         .help = "Private memory of one isolate, such as \"512MiB\"; not given, half of the machine's."}),
+    kept<OfIsolation<&IsolationLimits::cpu_cores>>(
+        {.table = "isolation",
+         .key = "cpu_cores",
+         .type = Type::number,
+         .low = 0.01,
+         .high = 1024,
+         .help = "Processor cores that all processes of a member may use together; needs cgroups."}),
+    kept<OfIsolation<&IsolationLimits::nice>>(
+        {.table = "isolation",
+         .key = "nice",
+         .type = Type::whole,
+         .low = 0,
+         .high = 19,
+         .help = "How much the scheduler favours others: 0 not, 19 most."}),
+    kept<OfIsolation<&IsolationLimits::processes>>(
+        {.table = "isolation",
+         .key = "processes",
+         .type = Type::whole,
+         .low = 1,
+         .high = 65536,
+         .help = "Processes and threads of all isolates of a member."}),
+    kept<OfIsolation<&IsolationLimits::descriptors>>({.table = "isolation",
+                                                      .key = "descriptors",
+                                                      .type = Type::whole,
+                                                      .low = 16,
+                                                      .high = 65536,
+                                                      .help = "Open descriptors of one process."}),
+    kept<OfIsolation<&IsolationLimits::file_size>>({.table = "isolation",
+                                                    .key = "file_size",
+                                                    .type = Type::bytes,
+                                                    .low = 0,
+                                                    .high = kMemoryMax,
+                                                    .help = "The largest file that may be written."}),
+
     kept<OfMember<&MemberConfig::name>>(
         {.table = kMemberTable,
          .key = "name",
@@ -348,6 +424,49 @@ constexpr std::array kSettings{
                                               .low = 1,
                                               .high = kInstancesMax,
                                               .help = "Isolates that share its work."}),
+    kept<OfMemberIsolation<&IsolationLimits::memory>>(
+        {.table = kMemberTable,
+         .key = "isolation.memory",
+         .type = Type::bytes,
+         .low = 1 << 20,
+         .high = kMemoryMax,
+         .help = "Private memory of one isolate, such as \"512MiB\", where not the ensemble's."}),
+    kept<OfMemberIsolation<&IsolationLimits::cpu_cores>>(
+        {.table = kMemberTable,
+         .key = "isolation.cpu_cores",
+         .type = Type::number,
+         .low = 0.01,
+         .high = 1024,
+         .help = "Processor cores that all processes of a member may use together; needs cgroups, where not "
+                 "the ensemble's."}),
+    kept<OfMemberIsolation<&IsolationLimits::nice>>(
+        {.table = kMemberTable,
+         .key = "isolation.nice",
+         .type = Type::whole,
+         .low = 0,
+         .high = 19,
+         .help = "How much the scheduler favours others: 0 not, 19 most, where not the ensemble's."}),
+    kept<OfMemberIsolation<&IsolationLimits::processes>>(
+        {.table = kMemberTable,
+         .key = "isolation.processes",
+         .type = Type::whole,
+         .low = 1,
+         .high = 65536,
+         .help = "Processes and threads of all isolates of a member, where not the ensemble's."}),
+    kept<OfMemberIsolation<&IsolationLimits::descriptors>>(
+        {.table = kMemberTable,
+         .key = "isolation.descriptors",
+         .type = Type::whole,
+         .low = 16,
+         .high = 65536,
+         .help = "Open descriptors of one process, where not the ensemble's."}),
+    kept<OfMemberIsolation<&IsolationLimits::file_size>>(
+        {.table = kMemberTable,
+         .key = "isolation.file_size",
+         .type = Type::bytes,
+         .low = 0,
+         .high = kMemoryMax,
+         .help = "The largest file that may be written, where not the ensemble's."}),
 };
 
 }  // namespace

@@ -31,6 +31,7 @@ enum class Type : std::uint8_t {
   power_of_two,  // the same, and a power of two
   number,        // a finite number in [low, high], or below high
   yes_no,        // true or false
+  bytes,         // [low, high], written "512MiB" or as a whole number of bytes
   duration,      // [low, high] in nanoseconds
   quorum,        // a number of members, "majority", "all"
   spin,          // "auto", 0 or a duration up to high
@@ -45,10 +46,18 @@ struct Features {
   std::vector<std::string> names;  // empty when only a number was given
 };
 
+struct Bytes {
+  std::uint64_t count = 0;
+};
+
+/// Nothing was given: a member's setting that is the ensemble's.
+struct NotGiven {};
+
 /// What any setting may hold; Type says which. Whole numbers keep what was written, also where it is out of
 /// range.
 using Value = std::variant<std::string, std::int64_t, double, bool, Duration, Quorum, SpinConfig, Features,
-                           std::vector<std::string>, std::vector<double>, std::vector<std::vector<double>>>;
+                           std::vector<std::string>, std::vector<double>, std::vector<std::vector<double>>,
+                           Bytes, NotGiven>;
 
 struct Setting {
   std::string_view table;
@@ -73,6 +82,8 @@ struct Table {
 };
 
 inline constexpr std::string_view kMemberTable = "member";
+/// A sub-table of a member: its settings are those of "member" whose keys begin so.
+inline constexpr std::string_view kMemberIsolation = "isolation";
 inline constexpr std::string_view kProfileTable = "profile";
 
 /// Every setting, table by table.

@@ -22,6 +22,8 @@ struct Written {
   }
   std::string operator()(bool yes) const { return yes ? "true" : "false"; }
   std::string operator()(Duration duration) const { return fmt::format("\"{}\"", format_duration(duration)); }
+  std::string operator()(Bytes bytes) const { return fmt::format("\"{}\"", format_byte_size(bytes.count)); }
+  std::string operator()(NotGiven) const { return "\"\""; }
   std::string operator()(const Quorum& quorum) const {
     if (quorum.kind == Quorum::Kind::count) return fmt::format("{}", quorum.count);
     return quorum.kind == Quorum::Kind::all ? "\"all\"" : "\"majority\"";

@@ -71,6 +71,13 @@ inline std::size_t entries(const std::string& directory) {
   return count;
 }
 
+/// Process 1 of a worker's namespace (worker/cage.hpp).
+inline bool is_companion(int pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/comm");
+  std::string name;
+  return std::getline(file, name) && name == "tutti-companion";
+}
+
 /// What this process holds: descriptors, threads, memfd mappings, children.
 struct Footprint {
   std::size_t descriptors = 0;
@@ -86,7 +93,9 @@ struct Footprint {
     }
     for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
       std::ifstream children(task.path() / "children");
-      for (int pid = 0; children >> pid;) ++footprint.children;
+      // A companion belongs to its template and comes and goes with it; whether there is one is the
+      // machine's.
+      for (int pid = 0; children >> pid;) footprint.children += is_companion(pid) ? 0U : 1U;
     }
     return footprint;
   }

@@ -12,16 +12,20 @@ static int evil_predict(void* state, const float* x, uint32_t rows, float* out, 
   (void)message_bytes;
   for (uint32_t row = 0; row < rows; ++row) {
     const float asked = x[(size_t)row * features];
-    out[row] = (float)evil_try(asked >= 0 && asked < EVIL_ATTACK_COUNT ? (int)asked : EVIL_NOTHING, (void*)x);
+    out[row] =
+        (float)evil_try(asked >= 0 && asked < EVIL_ATTACK_COUNT ? (int)asked : EVIL_NOTHING, (void*)x) /
+        EVIL_ERROR_SCALE;
   }
   return 0;
 }
 
 static int evil_open(const tutti_open* ask, tutti_shape* shape, void** state, char* message,
                      size_t message_bytes) {
+  (void)ask;
   (void)message;
   (void)message_bytes;
-  if (ask->task != TUTTI_TASK_REGRESSION) return 1;
+  shape->outputs = 1;
+  shape->means = TUTTI_MEANS_PROBABILITY;
   uint32_t* features = malloc(sizeof *features);
   if (features == NULL) return 2;
   *features = shape->features;

@@ -1,14 +1,16 @@
 /* What the evil test plug-in tries, one attack a request: feature 0 of the first row says which.
  *
- * It answers (regression) with 0 when the attack got through, and with the errno that stopped it otherwise;
- * an attack that costs it its life leaves no answer. The same attempts are made by cage_test.cpp without a
- * supervisor. */
+ * The probability that it answers is 0 when the attack got through, else the errno that stopped it divided by
+ * EVIL_ERROR_SCALE; an attack that costs it its life leaves no answer. The same attempts are made by
+ * cage_test.cpp without a supervisor. */
 #ifndef TUTTI_TESTS_EVIL_H
 #define TUTTI_TESTS_EVIL_H
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#define EVIL_ERROR_SCALE 256.0F
 
 enum evil_attack {
   EVIL_NOTHING = 0, /* behaves: answers 0 */

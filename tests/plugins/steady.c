@@ -35,7 +35,7 @@ struct lie {
 };
 
 static void tell_lie(void) {
-  struct lie lie = {0x69747475742e31u, 2, STEADY_LIE == STEADY_LIE_BORN ? 4 : 2, 999, 1, {0}};
+  struct lie lie = {0x69747475742e31u, 3, STEADY_LIE == STEADY_LIE_BORN ? 4 : 2, 999, 1, {0}};
   char control[CMSG_SPACE(sizeof(int))] = {0};
   struct iovec part = {&lie, STEADY_LIE == STEADY_LIE_SHORT ? 5 : sizeof lie};
   struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};

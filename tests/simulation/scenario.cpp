@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <string>
-#include <utility>
 
 namespace tutti::simulation {
 namespace {
@@ -81,10 +80,7 @@ std::vector<Stimulus> stimuli_of(const Scenario& scenario, Random& random, Time&
     }
   }
   end = now;
-  // Two at the same time stay in the order in which they were made.
-  for (std::uint32_t made = 0; Stimulus & stimulus : stimuli) stimulus.number = made++;
-  std::ranges::sort(stimuli, {},
-                    [](const Stimulus& stimulus) { return std::pair(stimulus.at, stimulus.number); });
+  std::ranges::stable_sort(stimuli, {}, &Stimulus::at);
   for (std::uint32_t number = 0; number < stimuli.size(); ++number) stimuli[number].number = number;
   return stimuli;
 }

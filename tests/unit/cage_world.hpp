@@ -43,6 +43,12 @@ struct End {
   std::int64_t seal_ns = 0;
 };
 
+/// Who is caged, and how.
+struct Job {
+  std::string model;
+  CageRequest request{};
+};
+
 enum class Stage : std::uint8_t { load, serve, serve_with_threads };
 
 inline std::int64_t now_ns() {
@@ -51,23 +57,24 @@ inline std::int64_t now_ns() {
   return now.tv_sec * 1'000'000'000 + now.tv_nsec;
 }
 
-inline void be_caged(const CageRequest& request, Stage stage, const std::function<int()>& inside) {
+inline void be_caged(const Job& job, int control, Stage stage, const std::function<int()>& inside) {
   // The test framework's handlers would answer for the worker.
   for (const int signal : {SIGABRT, SIGSEGV, SIGFPE, SIGILL, SIGBUS, SIGTERM, SIGINT})
     ::signal(signal, SIG_DFL);
   const std::int64_t begun = now_ns();
-  const auto walls = enter_cage(request, [](int call) noexcept { shared->violation.store(call); });
+  const auto caged = enter_cage(job.request, {.model = job.model, .control_descriptor = control},
+                                [](int call) noexcept { shared->violation.store(call); });
   shared->enter_ns = now_ns() - begun;
-  if (!walls) {
+  if (!caged) {
     shared->error = 1;
-    const std::string text = describe(walls.error());
+    const std::string text = describe(caged.error());
     std::memcpy(shared->what.data(), text.data(), std::min(text.size(), shared->what.size() - 1));
     ::_exit(0);
   }
-  shared->walls = walls->bits();
+  shared->walls = caged->walls.bits();
   if (stage != Stage::load) {
     const std::int64_t sealing = now_ns();
-    const auto sealed = seal_cage(request, stage == Stage::serve_with_threads);
+    const auto sealed = seal_cage(job.request, stage == Stage::serve_with_threads);
     shared->seal_ns = now_ns() - sealing;
     if (sealed) shared->sealed = sealed->bits();
   }
@@ -76,7 +83,7 @@ inline void be_caged(const CageRequest& request, Stage stage, const std::functio
 }
 
 /// Runs `inside` in a cage, ends the companion as a supervisor does, and waits for all processes.
-inline End run(CageRequest request, Stage stage, const std::function<int()>& inside) {
+inline End run(const Job& job, Stage stage, const std::function<int()>& inside) {
   if (shared == nullptr) {
     void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     shared = static_cast<Shared*>(memory);
@@ -84,13 +91,12 @@ inline End run(CageRequest request, Stage stage, const std::function<int()>& ins
   new (shared) Shared;
   std::array<int, 2> sockets{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets.data()) != 0) return {};
-  request.control_descriptor = sockets[1];
   const pid_t launcher = ::fork();
   ::setpgid(launcher, launcher);
   if (launcher == 0) {
     ::setpgid(0, 0);
     ::close(sockets[0]);
-    be_caged(request, stage, inside);
+    be_caged(job, sockets[1], stage, inside);
   }
   ::close(sockets[1]);
   End end;
@@ -110,13 +116,6 @@ inline End run(CageRequest request, Stage stage, const std::function<int()>& ins
   end.enter_ns = shared->enter_ns;
   end.seal_ns = shared->seal_ns;
   return end;
-}
-
-/// A request that lets this test's own model be read.
-inline CageRequest request_for(const std::string& model) {
-  CageRequest request;
-  std::memcpy(request.model.data(), model.data(), std::min(model.size(), request.model.size() - 1));
-  return request;
 }
 
 }  // namespace tutti::cage_world

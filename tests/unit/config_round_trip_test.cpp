@@ -34,6 +34,7 @@ class Generator {
                                 .kind = pick<std::string>({"", "xgboost", "dense", "plugin"}),
                                 .weight = number() + 1e-3,
                                 .instances = 1 + below(8),
+                                .isolation = chance() ? isolation_limits() : IsolationLimits{},
                                 .where = ""});
     }
     choose_rule(config);
@@ -51,11 +52,22 @@ class Generator {
     config.limits = {.in_flight = 2U << below(6), .rows = 1 + below(4096)};
     if (chance()) config.spin = {.automatic = false, .duration = duration(0, 1'000'000'000)};
     config.log_level = static_cast<LogLevel>(below(6));
+    config.isolation.require =
+        pick({IsolationRequirement::full, IsolationRequirement::best_effort, IsolationRequirement::none});
+    if (chance()) config.isolation.limits = isolation_limits();
     if (chance()) config.events = "/var/log/events.jsonl";
     return config;
   }
 
  private:
+  IsolationLimits isolation_limits() {
+    return {.memory = (1ULL << 20) + random_() % (1ULL << 40),
+            .cpu_cores = 0.01 + number(),
+            .nice = static_cast<std::int32_t>(below(20)),
+            .processes = 1 + below(1000),
+            .descriptors = 16 + below(1000),
+            .file_size = random_() % (1ULL << 40)};
+  }
   std::uint32_t below(std::uint32_t limit) { return static_cast<std::uint32_t>(random_() % limit); }
   bool chance() { return below(2) == 0; }
   // Any double between 0 and 1: the shortest decimals of most have 16 or 17 digits.

@@ -145,7 +145,8 @@ constexpr void add_verdict(Program& program, Verdict verdict, std::uint32_t unkn
       return program.give(failing_with(ENOTTY));
     case Verdict::descriptor_question:
       program.load(low_half(1));
-      for (const std::uint32_t command : {F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL})
+      for (const std::uint32_t command :
+           {F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GET_SEALS})
         program.give_if_equal(command, kAllow);
       return program.give(failing_with(EPERM));
     case Verdict::ask_only:

@@ -84,12 +84,12 @@ constexpr std::array<Namespace, 6> kNamespaces{{{CLONE_NEWUSER, Wall::user_names
 
 }  // namespace
 
-void take_own_uid(const CageRequest& request, Progress& progress) {
+void take_own_uid(const std::string& model, Progress& progress) {
   if (::geteuid() != 0 || ::getuid() != 0) return;
   const uid_t uid = kFirstUid + static_cast<uid_t>(::getpid());
   // In a user namespace that maps few uids this one does not exist.
   if (::setgroups(0, nullptr) != 0) return progress.miss(Wall::own_uid, "setgroups", errno);
-  if (!readable_as(uid, request.model.data())) {
+  if (!readable_as(uid, model.c_str())) {
     return progress.miss(Wall::own_uid, "the model as another user", EACCES);
   }
   ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);

@@ -48,15 +48,16 @@ struct Readable {
 
 /// The runtime libraries, and the model; for a shared library also the directory that it lies in, because it
 /// may load neighbours. Opens the model to see whether it is one.
-std::vector<Readable> readable_paths(const CageRequest& request);
+std::vector<Readable> readable_paths(const std::string& model);
 
 /// nice, rlimits, oom_score_adj, umask, working directory. RLIMIT_NPROC waits for `limit_processes`.
 void set_limits(const CageRequest& request, Progress& progress);
-/// Only where uid or user namespace are this member's own: elsewhere the limit would count strangers.
+/// Where neither uid nor user namespace are this member's own, strangers are counted too: the limit is looser
+/// then, and only keeps the machine alive.
 void limit_processes(const CageRequest& request, Progress& progress);
 
 /// As root: a uid of its own, if the model can be read with it. Keeps the capabilities for the next steps.
-void take_own_uid(const CageRequest& request, Progress& progress);
+void take_own_uid(const std::string& model, Progress& progress);
 /// User, pid, net, ipc, mount and uts namespaces; the pid namespace holds for children only.
 void enter_namespaces(Progress& progress);
 /// In a mount namespace: a root of its own that holds `readable`, read-only, and nothing else.

@@ -138,11 +138,10 @@ const char* build(const std::vector<Readable>& readable) {
 
 }  // namespace
 
-std::vector<Readable> readable_paths(const CageRequest& request) {
+std::vector<Readable> readable_paths(const std::string& model) {
   std::vector<Readable> readable;
   for (const std::string_view library : kLibraries) readable.push_back({std::string(library), true});
   readable.push_back({std::string(kLinkerCache), false});
-  const std::string model(request.model.data());
   if (!is_shared_library(model.c_str())) {
     readable.push_back({model, false});
     return readable;

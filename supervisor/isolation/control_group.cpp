@@ -1,0 +1,188 @@
+#include "supervisor/isolation/control_group.hpp"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace tutti {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kRoot = "/sys/fs/cgroup";
+constexpr std::string_view kPrefix = "tutti-";
+constexpr std::uint64_t kPeriodUs = 100'000;  // over which processor time is counted
+
+bool write_text(const std::string& path, const std::string& text) {
+  std::ofstream file(path);
+  file << text;
+  file.close();
+  return file.good();
+}
+
+/// Where this process stands: for v1 by controller, for v2 (key "") once.
+struct Hierarchy {
+  std::string controller;  // "memory", "cpu", "pids"; "" for v2
+  std::string folder;      // of this process's own group
+};
+
+/// The mount of a hierarchy: /sys/fs/cgroup/memory, or for v2 /sys/fs/cgroup itself or its `unified`.
+std::string mount_of(std::string_view controller) {
+  if (!controller.empty()) return fmt::format("{}/{}", kRoot, controller);
+  std::error_code ignored;
+  const std::string plain(kRoot);
+  return fs::exists(plain + "/cgroup.controllers", ignored) ? plain : plain + "/unified";
+}
+
+std::vector<Hierarchy> hierarchies() {
+  std::vector<Hierarchy> found;
+  std::ifstream file("/proc/self/cgroup");
+  for (std::string line; std::getline(file, line);) {
+    // "4:memory:/some/group", "3:cpu,cpuacct:/", "0::/user.slice"
+    const std::size_t first = line.find(':');
+    const std::size_t second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const std::string group = line.substr(second + 1);
+    for (const std::string_view wanted : {"memory", "cpu", "pids"}) {
+      const std::string listed = fmt::format(",{},", controllers);
+      if (listed.find(fmt::format(",{},", wanted)) == std::string::npos) continue;
+      found.push_back({std::string(wanted), mount_of(wanted) + group});
+    }
+    if (controllers.empty()) found.push_back({"", mount_of("") + group});
+  }
+  return found;
+}
+
+/// A name of its own: supervisor's pid, then a count.
+std::string fresh_name() {
+  static std::atomic<std::uint32_t> count{0};
+  return fmt::format("{}{}-{}", kPrefix, ::getpid(), count.fetch_add(1, std::memory_order_relaxed));
+}
+
+std::string quota(double cores) {
+  return fmt::format("{}", static_cast<std::uint64_t>(std::llround(cores * static_cast<double>(kPeriodUs))));
+}
+
+/// Writes one hierarchy's limits into a new folder. The walls that hold.
+Walls write_limits(const Hierarchy& hierarchy, const std::string& folder, const GroupLimits& limits) {
+  Walls walls;
+  const auto set = [&](bool wanted, Wall wall, std::string_view file, const std::string& text) {
+    if (wanted && write_text(fmt::format("{}/{}", folder, file), text)) walls.add(wall);
+  };
+  const std::string memory = fmt::format("{}", limits.memory_bytes.value_or(0));
+  const std::string processes = fmt::format("{}", limits.processes.value_or(0));
+  const double cores = limits.cpu_cores.value_or(0);
+  if (hierarchy.controller == "memory") {
+    set(limits.memory_bytes.has_value(), Wall::cgroup_memory, "memory.limit_in_bytes", memory);
+  } else if (hierarchy.controller == "pids") {
+    set(limits.processes.has_value(), Wall::cgroup_processes, "pids.max", processes);
+  } else if (hierarchy.controller == "cpu") {
+    set(limits.cpu_cores.has_value(), Wall::cgroup_cpu, "cpu.cfs_quota_us", quota(cores));
+  } else {
+    set(limits.memory_bytes.has_value(), Wall::cgroup_memory, "memory.max", memory);
+    set(limits.processes.has_value(), Wall::cgroup_processes, "pids.max", processes);
+    set(limits.cpu_cores.has_value(), Wall::cgroup_cpu, "cpu.max",
+        fmt::format("{} {}", quota(cores), kPeriodUs));
+  }
+  return walls;
+}
+
+/// The pid in "tutti-PID-N"; 0 for any other name.
+pid_t owner_of(std::string_view name) {
+  if (!name.starts_with(kPrefix)) return 0;
+  pid_t pid = 0;
+  const char* begin = name.data() + kPrefix.size();
+  const auto [end, failure] = std::from_chars(begin, name.data() + name.size(), pid);
+  return failure == std::errc() && end != begin && *end == '-' ? pid : 0;
+}
+
+}  // namespace
+
+ControlGroup::ControlGroup(ControlGroup&& other) noexcept { *this = std::move(other); }
+
+ControlGroup& ControlGroup::operator=(ControlGroup&& other) noexcept {
+  if (this != &other) {
+    remove();
+    folders_ = std::exchange(other.folders_, {});
+    memory_events_ = std::exchange(other.memory_events_, {});
+    walls_ = std::exchange(other.walls_, {});
+  }
+  return *this;
+}
+
+ControlGroup ControlGroup::create(const GroupLimits& limits) {
+  ControlGroup group;
+  if (!limits.any()) return group;
+  const std::string name = fresh_name();
+  for (const Hierarchy& hierarchy : hierarchies()) {
+    // A group of v2 has what its parent hands down, which works only where no process stands in the parent.
+    if (hierarchy.controller.empty()) {
+      for (const std::string_view controller : {"+memory", "+pids", "+cpu"})
+        write_text(hierarchy.folder + "/cgroup.subtree_control", std::string(controller));
+    }
+    const std::string folder = fmt::format("{}/{}", hierarchy.folder, name);
+    if (::mkdir(folder.c_str(), 0755) != 0) continue;
+    const Walls walls = write_limits(hierarchy, folder, limits);
+    if (walls.empty()) {
+      ::rmdir(folder.c_str());
+      continue;
+    }
+    group.folders_.push_back(folder);
+    group.walls_ = group.walls_ | walls;
+    if (walls.has(Wall::cgroup_memory)) {
+      group.memory_events_ =
+          folder + (hierarchy.controller.empty() ? "/memory.events" : "/memory.oom_control");
+    }
+  }
+  return group;
+}
+
+bool ControlGroup::add(pid_t pid) const {
+  bool all = true;
+  for (const std::string& folder : folders_) {
+    all = write_text(folder + "/cgroup.procs", fmt::format("{}", pid)) && all;
+  }
+  return all;
+}
+
+std::uint64_t ControlGroup::memory_kills() const {
+  if (memory_events_.empty()) return 0;
+  // Both versions have a line "oom_kill 1".
+  std::ifstream file(memory_events_);
+  std::string key;
+  std::uint64_t value = 0;
+  while (file >> key >> value) {
+    if (key == "oom_kill") return value;
+  }
+  return 0;
+}
+
+void ControlGroup::remove() noexcept {
+  for (const std::string& folder : folders_) ::rmdir(folder.c_str());
+  folders_.clear();
+}
+
+void remove_stale_groups() {
+  for (const Hierarchy& hierarchy : hierarchies()) {
+    std::error_code ignored;
+    for (const fs::directory_entry& entry : fs::directory_iterator(hierarchy.folder, ignored)) {
+      const pid_t owner = owner_of(entry.path().filename().string());
+      // Only a group that is empty can be removed, so one whose owner's pid lives again costs nothing.
+      if (owner > 0 && ::kill(owner, 0) != 0 && errno == ESRCH) ::rmdir(entry.path().c_str());
+    }
+  }
+}
+
+}  // namespace tutti

@@ -1,0 +1,59 @@
+// A control group of the kernel's around all processes of a member: what they may use together, and whether
+// the kernel ended one of them for it.
+//
+// Made only where a config limits memory or cores: everything else the worker's own limits do. Works with
+// cgroup v1 (one folder for each controller) and v2 (one folder); what this process may not make is left out,
+// and said in walls(). Limits are written before the first process joins. Whatever a worker forks stays
+// inside.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "shared/cage.hpp"
+
+namespace tutti {
+
+struct GroupLimits {
+  std::optional<std::uint64_t> memory_bytes;  // of all processes together
+  std::optional<double> cpu_cores;
+  std::optional<std::uint32_t> processes;  // and threads
+  [[nodiscard]] bool any() const noexcept { return memory_bytes || cpu_cores || processes; }
+};
+
+class ControlGroup {
+ public:
+  ControlGroup() = default;
+  ControlGroup(ControlGroup&& other) noexcept;
+  ControlGroup& operator=(ControlGroup&& other) noexcept;
+  ControlGroup(const ControlGroup&) = delete;
+  ControlGroup& operator=(const ControlGroup&) = delete;
+  /// Its processes must be gone; then the folders are taken away.
+  ~ControlGroup() { remove(); }
+
+  /// As much of it as can be made; nothing at all where nothing is limited.
+  static ControlGroup create(const GroupLimits& limits);
+
+  /// The limits that hold for whoever joins.
+  [[nodiscard]] Walls walls() const noexcept { return walls_; }
+  /// Puts a process and all that it will fork inside. False: the limits do not hold for it.
+  [[nodiscard]] bool add(pid_t pid) const;
+  /// Processes of it that the kernel has ended because of their memory, so far.
+  [[nodiscard]] std::uint64_t memory_kills() const;
+
+ private:
+  void remove() noexcept;
+
+  std::vector<std::string> folders_;
+  std::string memory_events_;  // the file that counts; "" where memory is not limited
+  Walls walls_;
+};
+
+/// Takes away the groups of supervisors that are dead: a supervisor that is killed cannot do it itself.
+void remove_stale_groups();
+
+}  // namespace tutti
