@@ -34,8 +34,7 @@ has() { # FILE TEXT NAME
 }
 empty() { if [[ ! -s "$work/$1" ]]; then pass; else fail "$2: $1 should be empty"; fi; }
 same() { if [[ "$1" == "$2" ]]; then pass; else fail "$3: '$1' where '$2' was expected"; fi; }
-# Templates and isolates: two processes a member.
-# Templates and isolates; where there are pid namespaces, each template has a companion beside it.
+# Two processes a member, template and isolate; a companion, where there are pid namespaces, is not counted.
 workers_of() { echo $(($(pgrep -c -P "$1") - $(pgrep -c -x -P "$1" tutti-companion))); }
 
 config="$examples/breast_cancer.toml"

@@ -18,3 +18,10 @@ set_tests_properties(cli_test PROPERTIES TIMEOUT 300)
 add_test(NAME orphan_test COMMAND ${PROJECT_SOURCE_DIR}/tests/end_to_end/orphan_test.sh
   ${PROJECT_BINARY_DIR}/bin ${PROJECT_SOURCE_DIR}/examples)
 set_tests_properties(orphan_test PROPERTIES TIMEOUT 300)
+
+# The sanitizers' builds have no cage.
+if(NOT TUTTI_SANITIZE)
+  add_test(NAME unprivileged_test COMMAND ${PROJECT_SOURCE_DIR}/tests/end_to_end/unprivileged_test.sh
+    ${PROJECT_BINARY_DIR}/bin ${PROJECT_SOURCE_DIR}/examples)
+  set_tests_properties(unprivileged_test PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
+endif()
