@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "shared/system_call.hpp"
+
 namespace tutti {
 
 std::string_view name_of(VoteState state) noexcept {
@@ -69,7 +71,8 @@ std::string describe(const VoteFate& fate) {
     case VoteState::out_of_memory:
       return "out of memory";
     case VoteState::escape_attempt:
-      return fate.detail >= 0 ? fmt::format("escape attempt: system call {}", fate.detail) : "escape attempt";
+      return fate.detail >= 0 ? fmt::format("escape attempt: {}", system_call_name(fate.detail))
+                              : "escape attempt";
     default:
       return std::string(name_of(fate.state));
   }

@@ -1,4 +1,6 @@
 // What the core does about members that keep failing, are slow, lie, or die of an input.
+#include <sys/syscall.h>
+
 #include <algorithm>
 #include <set>
 #include <string>
@@ -514,6 +516,10 @@ TEST_CASE("vote: the new causes have names for programs and words for people", "
   CHECK(describe(VoteFate{.state = VoteState::start_timeout}) == "start timeout");
   CHECK(describe(VoteFate{.state = VoteState::out_of_memory}) == "out of memory");
   CHECK(describe(VoteFate{.state = VoteState::escape_attempt, .detail = -1}) == "escape attempt");
+  CHECK(describe(VoteFate{.state = VoteState::escape_attempt, .detail = SYS_execve}) ==
+        "escape attempt: execve");
+  CHECK(describe(VoteFate{.state = VoteState::escape_attempt, .detail = 1023}) ==
+        "escape attempt: system call 1023");
   CHECK(describe(VoteFate{.state = VoteState::quarantined}) == "quarantined");
   CHECK(describe(VoteFate{.state = VoteState::ejected}) == "ejected");
   CHECK(name_of(VoteState::escape_attempt) == "escape_attempt");
