@@ -59,7 +59,8 @@ struct StartBlock {
   BoundedText<kNameMax> name;    // "boosted/0"
   BoundedText<kPathMax> model;   // absolute path
   BoundedText<kNameMax> kind;    // "" recognises it
-  BoundedText<kNameMax> fault;   // a fault point to arm; read only by workers built for tests
+  BoundedText<kReadableTextMax> readable;  // paths beside the model, each followed by a newline
+  BoundedText<kNameMax> fault;             // a fault point to arm; read only by workers built for tests
 };
 
 enum class HelloState : std::uint32_t { none = 0, ready = 1, failed = 2 };

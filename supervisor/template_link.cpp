@@ -81,9 +81,13 @@ StartBlock start_block(const WorkerPlan& plan, const MemberConfig& member, const
                    .name = {},
                    .model = {},
                    .kind = {},
+                   .readable = {},
                    .fault = {}};
   start.name.assign(order.name);
   start.model.assign(member.model);
+  std::string readable;
+  for (const std::string& path : isolation_of(plan.isolation, member).read) readable += path + "\n";
+  start.readable.assign(readable);
   start.kind.assign(member.kind);
   start.fault.assign(order.fault);
   return start;

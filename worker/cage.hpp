@@ -26,6 +26,7 @@ using ViolationListener = void (*)(int system_call) noexcept;
 /// Where the worker stands.
 struct CageSite {
   std::string model;            // absolute path
+  std::string readable{};       // absolute paths beside it, each followed by a newline
   int control_descriptor = -1;  // the control socket; its hang-up means that the supervisor is gone
 };
 

@@ -51,9 +51,11 @@ int run() {
     fmt::print(stderr, "tutti-worker: {}\n", describe(input.error()));
     return kExitNotStartedByTutti;
   }
-  const auto caged =
-      enter_cage(start.cage, {.model = std::string(start.model.view()), .control_descriptor = control.get()},
-                 tell_violation);
+  const auto caged = enter_cage(start.cage,
+                                {.model = std::string(start.model.view()),
+                                 .readable = std::string(start.readable.view()),
+                                 .control_descriptor = control.get()},
+                                tell_violation);
   arm_fault(start.fault.view());
   fault_point("before_load");
   return be_template(start, caged, std::move(control), *input);

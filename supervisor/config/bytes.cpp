@@ -53,6 +53,7 @@ IsolationLimits isolation_of(const IsolationConfig& ensemble, const MemberConfig
   fall_back(limits.processes, common.processes);
   fall_back(limits.descriptors, common.descriptors);
   fall_back(limits.file_size, common.file_size);
+  limits.read.insert(limits.read.begin(), common.read.begin(), common.read.end());
   return limits;
 }
 

@@ -31,6 +31,7 @@ class CrossCheck {
     check_region();
     check_isolates();
     if (models_must_exist) check_models();
+    if (models_must_exist) check_readable();
     return std::move(findings_);
   }
 
@@ -45,6 +46,7 @@ class CrossCheck {
   void check_region();
   void check_isolates();
   void check_models();
+  void check_readable();
 
   void add(Address address, std::string what, std::string hint, std::size_t element = kWhole) {
     findings_.push_back({.address = address,
@@ -260,6 +262,33 @@ void CrossCheck::check_models() {
     check({kMemberTable, "model", member}, config_.members[member].model);
   }
   check({"combine", "model"}, config_.combine.model);
+}
+
+void CrossCheck::check_readable() {
+  const auto check = [&](Address address, const std::vector<std::string>& paths) {
+    if (!sound(address.table, address.key, address.member)) return;
+    std::size_t bytes = 0;
+    for (const std::string& path : paths) {
+      bytes += path.size() + 1;
+      std::string fault;
+      if (!path.starts_with('/')) {
+        fault = "it is no absolute path";
+      } else if (path == "/") {
+        fault = "it is everything, and no wall at all; write require = \"none\" for that";
+      } else if (::access(path.c_str(), R_OK) != 0) {
+        fault = std::generic_category().message(errno);
+      }
+      if (!fault.empty())
+        add(address, fmt::format("read has {}, which cannot be used: {}", toml_quote(path), fault),
+            "name files and folders that are there and that you may read");
+    }
+    if (bytes > kReadableTextMax / 2)
+      add(address, fmt::format("read has paths of {} bytes, more than {}", bytes, kReadableTextMax / 2),
+          "name a folder that holds them");
+  };
+  check({"isolation", "read"}, config_.isolation.limits.read);
+  for (std::size_t member = 0; member < config_.members.size(); ++member)
+    check({kMemberTable, "isolation.read", member}, config_.members[member].isolation.read);
 }
 
 /// "member[1].weight", "combine.coefficients[2][0]".

@@ -44,7 +44,8 @@ void check_labels(const Setting& setting, const std::vector<std::string>& labels
   }
 }
 
-void check_path(const Setting& setting, const std::string& path, std::vector<Fault>& faults) {
+void check_path(const Setting& setting, const std::string& path, std::vector<Fault>& faults,
+                std::size_t element = kWhole) {
   std::string fault;
   if (path.empty() && setting.required) fault = "is empty";
   if (path.size() > kPathMax) fault = fmt::format("is {} bytes long, more than {}", path.size(), kPathMax);
@@ -56,7 +57,8 @@ void check_path(const Setting& setting, const std::string& path, std::vector<Fau
   }
   if (fault.empty()) return;
   faults.push_back({.what = fmt::format("{} is {}, which {}", setting.key, quote(path), fault),
-                    .hint = how_to_write(setting)});
+                    .hint = how_to_write(setting),
+                    .element = element});
 }
 
 /// Checks what a Value holds; one overload for each alternative.
@@ -130,7 +132,9 @@ struct ValueCheck {
     if (static_cast<double>(labels.size()) > setting.high) {
       bad(fmt::format("{} has {} elements, more than {}", setting.key, labels.size(), setting.high));
     }
-    check_labels(setting, labels, faults);
+    if (setting.type != Type::paths) return check_labels(setting, labels, faults);
+    for (std::size_t index = 0; index < labels.size(); ++index)
+      check_path(setting, labels[index], faults, index);
   }
   void check_numbers(const std::vector<double>& numbers, std::size_t row) const {
     for (std::size_t index = 0; index < numbers.size(); ++index) {

@@ -103,14 +103,20 @@ struct IsolationLimits {
   std::optional<std::uint32_t> processes;    // and threads, of all isolates of the member
   std::optional<std::uint32_t> descriptors;  // of each process
   std::optional<std::uint64_t> file_size;    // bytes of any file that is written
+  std::vector<std::string> read;  // absolute paths beside the model; a member's own, added to these
 
   bool operator==(const IsolationLimits&) const = default;
 };
 
 struct IsolationConfig {
   IsolationRequirement require = IsolationRequirement::best_effort;
-  IsolationLimits limits{
-      .memory = {}, .cpu_cores = {}, .nice = 0, .processes = 64, .descriptors = 64, .file_size = 0};
+  IsolationLimits limits{.memory = {},
+                         .cpu_cores = {},
+                         .nice = 0,
+                         .processes = 64,
+                         .descriptors = 64,
+                         .file_size = 0,
+                         .read = {}};
 
   bool operator==(const IsolationConfig&) const = default;
 };

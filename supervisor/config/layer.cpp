@@ -104,6 +104,10 @@ void LayerReader::read_node(const Setting& setting, const toml::node& node, cons
   }
   for (const Fault& fault : faults) problems_.add(place_of_fault(place, fault), fault.what, fault.hint);
   if (!faults.empty()) value.reset();
+  if (value && setting.type == Type::paths) {
+    for (std::string& path : std::get<std::vector<std::string>>(*value))
+      path = (context_.folder / path).lexically_normal().string();
+  }
   if (value && setting.type == Type::path && !std::get<std::string>(*value).empty()) {
     std::string path = (context_.folder / std::get<std::string>(*value)).lexically_normal().string();
     if (path.size() > kPathMax || invalid_utf8_at(path)) {

@@ -36,6 +36,7 @@ std::string_view wanted(Type type) {
       return "a number of members, \"majority\" or \"all\"";
     case Type::spin:
       return "\"auto\", a duration or 0";
+    case Type::paths:
     case Type::labels:
       return "a list of texts";
     case Type::features:
@@ -215,6 +216,9 @@ std::string how_to_write(const Setting& setting) {
       return fmt::format("write a whole number from 1 to {}, \"majority\" or \"all\"", kMembersMax);
     case Type::spin:
       return "write \"auto\", 0, or a duration such as \"50us\"";
+    case Type::paths:
+      return "write a list of paths in quotes, such as [\"lib\", \"/opt/runtime\"], relative to the config "
+             "file";
     case Type::labels:
       return "write a list of texts, such as [\"no\", \"yes\"]";
     case Type::features:
@@ -230,7 +234,8 @@ std::string how_to_write(const Setting& setting) {
 
 Reading read_value(const Setting& setting, const toml::node& node) {
   if (const toml::array* array = node.as_array()) {
-    if (setting.type == Type::labels) return read_list<std::string>(setting, *array, text_in, "a text");
+    if (setting.type == Type::labels || setting.type == Type::paths)
+      return read_list<std::string>(setting, *array, text_in, "a text");
     if (setting.type == Type::features) return read_features(setting, *array);
     if (setting.type == Type::numbers) return read_list<double>(setting, *array, number_in, "a number");
     if (setting.type == Type::matrix) return read_matrix(setting, *array);

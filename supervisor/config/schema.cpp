@@ -77,6 +77,8 @@ Json form_json(const Setting& setting) {
       return {{"anyOf", {ranged("integer", setting), words_json({"majority", "all"})}}};
     case Type::spin:
       return {{"anyOf", {words_json({"auto"}), {{"const", 0}}, duration_json()}}};
+    case Type::paths:
+      return list_json({{"type", "string"}, {"minLength", 1}, {"maxLength", kPathMax}});
     case Type::labels:
       return labels_json(setting);
     case Type::features:

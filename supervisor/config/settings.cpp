@@ -392,6 +392,12 @@ constexpr std::array kSettings{
                                                     .low = 0,
                                                     .high = kMemoryMax,
                                                     .help = "The largest file that may be written."}),
+    kept<OfIsolation<&IsolationLimits::read>>(
+        {.table = "isolation",
+         .key = "read",
+         .type = Type::paths,
+         .high = kReadableMax,
+         .help = "Files and folders that workers may read beside the model and the system's libraries."}),
 
     kept<OfMember<&MemberConfig::name>>(
         {.table = kMemberTable,
@@ -467,6 +473,12 @@ constexpr std::array kSettings{
          .low = 0,
          .high = kMemoryMax,
          .help = "The largest file that may be written, where not the ensemble's."}),
+    kept<OfMemberIsolation<&IsolationLimits::read>>(
+        {.table = kMemberTable,
+         .key = "isolation.read",
+         .type = Type::paths,
+         .high = kReadableMax,
+         .help = "Files and folders that its workers may read, beside the ensemble's."}),
 };
 
 }  // namespace

@@ -35,6 +35,7 @@ enum class Type : std::uint8_t {
   duration,      // [low, high] in nanoseconds
   quorum,        // a number of members, "majority", "all"
   spin,          // "auto", 0 or a duration up to high
+  paths,         // a list of paths, relative to the config file
   labels,        // a list of distinct texts
   features,      // a number, or a list of distinct texts
   numbers,       // a list of numbers

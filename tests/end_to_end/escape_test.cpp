@@ -107,6 +107,24 @@ TEST_CASE("escape: status tells the walls, and require none takes them away", "[
   CHECK(try_attack(ensemble, EVIL_READ_CANARY).stopped_by == 0);
 }
 
+TEST_CASE("escape: what the config lets be read can be read, and nothing beside it", "[escape]") {
+  if (!walls_here().has(Wall::landlock_files)) return;
+  EnsembleConfig config = evil_config();
+  {
+    // The filter that holds while serving refuses every file, so only a loading model can tell: it needs a
+    // library from a folder of its own.
+    config.members[0].model = kBin + "/test_plugins/needs_library.so";
+    const auto ensemble = Ensemble::launch(config);
+    REQUIRE(ensemble.has_value());
+    CHECK(ensemble->status().members[0].last_error.find("cannot open shared object file") !=
+          std::string::npos);
+  }
+  config.members[0].isolation.read = {kBin + "/test_library"};
+  Ensemble ensemble = launched(config);
+  wait_until_healed(ensemble);
+  CHECK(ensemble.status().members[0].last_error.empty());
+}
+
 TEST_CASE("escape: full isolation starts where it is reached, and else says why not", "[escape]") {
   EnsembleConfig config = evil_config();
   config.isolation.require = IsolationRequirement::full;

@@ -75,7 +75,7 @@ Result<Caged> enter_cage(const CageRequest& request, const CageSite& site, Viola
   cage::take_own_uid(site.model, progress);
   cage::enter_namespaces(progress);
   cage::limit_processes(request, progress);
-  const auto readable = cage::readable_paths(site.model);
+  const auto readable = cage::readable_paths(site.model, site.readable);
   cage::enter_view(readable, progress);
   cage::drop_capabilities(progress);
   cage::enter_landlock(readable, progress);

@@ -48,7 +48,8 @@ struct Readable {
 
 /// The runtime libraries, and the model; for a shared library also the directory that it lies in, because it
 /// may load neighbours. Opens the model to see whether it is one.
-std::vector<Readable> readable_paths(const std::string& model);
+/// And each line of `more`.
+std::vector<Readable> readable_paths(const std::string& model, std::string_view more);
 
 /// nice, rlimits, oom_score_adj, umask, working directory. RLIMIT_NPROC waits for `limit_processes`.
 void set_limits(const CageRequest& request, Progress& progress);

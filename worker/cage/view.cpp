@@ -45,6 +45,12 @@ bool is_shared_library(const char* path) {
          std::string_view(magic.data(), magic.size()) == "\177ELF";
 }
 
+/// The same without links; as it was where that cannot be told.
+std::string real_path(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
+  return real ? std::string(real.get()) : path;
+}
+
 bool lies_below(std::string_view path, std::string_view directory) {
   return directory == "/" || path == directory ||
          (path.starts_with(directory) && path.substr(directory.size()).starts_with('/'));
@@ -138,8 +144,20 @@ const char* build(const std::vector<Readable>& readable) {
 
 }  // namespace
 
-std::vector<Readable> readable_paths(const std::string& model) {
+std::vector<Readable> readable_paths(const std::string& model, std::string_view more) {
   std::vector<Readable> readable;
+  for (std::size_t end = more.find('\n'); end != std::string_view::npos; end = more.find('\n')) {
+    const std::string path(more.substr(0, end));
+    struct stat status{};
+    if (::stat(path.c_str(), &status) == 0) {
+      const bool directory = S_ISDIR(status.st_mode);
+      readable.push_back({path, directory});
+      // A link is made again as a link: what it leads to must be there.
+      if (const std::string real = real_path(path); directory && real != path)
+        readable.push_back({real, true});
+    }
+    more.remove_prefix(end + 1);
+  }
   for (const std::string_view library : kLibraries) readable.push_back({std::string(library), true});
   readable.push_back({std::string(kLinkerCache), false});
   if (!is_shared_library(model.c_str())) {
@@ -147,9 +165,8 @@ std::vector<Readable> readable_paths(const std::string& model) {
     return readable;
   }
   readable.push_back({directory_of(model), true});
-  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(model.c_str(), nullptr), &std::free);
-  if (real && directory_of(real.get()) != directory_of(model)) {
-    readable.push_back({directory_of(real.get()), true});
+  if (const std::string real = real_path(model); directory_of(real) != directory_of(model)) {
+    readable.push_back({directory_of(real), true});
   }
   return readable;
 }
