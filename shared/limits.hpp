@@ -20,8 +20,8 @@ inline constexpr std::uint32_t kOutputsMax = 65'536;  // classes, or 1 for regre
 inline constexpr std::size_t kNameMax = 64;           // bytes of an ensemble's or member's name
 inline constexpr std::size_t kLabelMax = 256;         // bytes of a class or a column: other people's tables
 inline constexpr std::size_t kPathMax = 1024;
-inline constexpr std::size_t kReadableMax = 16;           // paths of one list in isolation.read
-inline constexpr std::size_t kReadableTextMax = 2 * 960;  // bytes of the ensemble's list and a member's
+inline constexpr std::size_t kReadableMax = 16;        // paths of one list in isolation.read
+inline constexpr std::size_t kReadableTextMax = 1920;  // bytes of the ensemble's list and a member's
 
 // ---- requests ----
 inline constexpr std::uint32_t kInFlightMin = 2;  // request slots; a power of two

@@ -87,6 +87,7 @@ Result<std::vector<std::string>> sockets_of(const std::string& what);
 int check(const ConfigOptions& options, bool json);
 int plan(const ConfigOptions& options, bool json);
 int doctor(bool json);
+int bench_guide(bool json);
 int schema();
 int version(bool json);
 

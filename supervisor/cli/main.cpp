@@ -156,6 +156,14 @@ int parse_and_run(int argc, char** argv) {
   doctor_command->add_flag("--json", json, "As JSON on standard output");
   doctor_command->callback([&] { action = [&] { return doctor(json); }; });
 
+  bool guide = false;
+  CLI::App* bench_command = app.add_subcommand("bench", "Run a benchmark that readers know, beside its peer");
+  bench_command
+      ->add_flag("--guide", guide, "random(100, 784) @ random(784, 10), beside numpy where it is installed")
+      ->required();
+  bench_command->add_flag("--json", json, "As JSON on standard output");
+  bench_command->callback([&] { action = [&] { return bench_guide(json); }; });
+
   app.add_subcommand("schema", "Print the JSON Schema of the config file, for editors")->callback([&] {
     action = [] { return schema(); };
   });
