@@ -111,7 +111,6 @@ Result<std::uint32_t> Engine::accept(MatrixView x, Time now, Time deadline) {
         fingerprint_of(std::as_bytes(std::span(x.data, std::size_t{x.rows} * x.columns)), fingerprint_key_);
   }
   auto slot = core_.submit(now, deadline, x.rows, fingerprint);
-  if (!slot) ++counters_.refused;
   if (slot) copy_in(input_.data() + *slot * slot_bytes_, x.data, x.bytes());
   return slot;
 }
@@ -243,7 +242,6 @@ bool Engine::drain(std::uint32_t isolate, Time now) {
     any = true;
     if (consumed.kind == Consumed::Kind::violation) {
       notes_[isolate].lied = true;
-      ++counters_.violations;
       tell(Event::Kind::violated, isolate, now);
       notes_[isolate].last_error = "protocol violation: it wrote what no correct worker writes";
       log_->error("{}: {}; it is killed and replaced", notes_[isolate].name, notes_[isolate].last_error);
@@ -257,10 +255,7 @@ bool Engine::drain(std::uint32_t isolate, Time now) {
 }
 
 void Engine::note_answer(std::uint32_t isolate, const Expected& expected, const Consumed& consumed) {
-  if (!expected.wanted) {
-    ++counters_.late_answers;
-    return;
-  }
+  if (!expected.wanted) return;
   Vote& vote = slots_[expected.slot].prediction->votes[core_.member_of(isolate)];
   vote.compute = Duration(static_cast<std::int64_t>(consumed.compute_ns & INT64_MAX));
   if (!consumed.text.empty()) vote.message = consumed.text;

@@ -82,7 +82,6 @@ void Engine::carry_out_process(const Action& action) {
                          .generation = core_.template_life(action.member).generation()});
       break;
     case Action::Kind::kill:
-      ++counters_.kills;
       tell_kill(action.isolate);
       // No link yet: it is being started, and install() will see that it is not wanted.
       if (!links_[action.isolate]) break;
@@ -378,7 +377,6 @@ bool Engine::reap_isolate(const SpawnOrder& order, Time now) {
     core_.fingerprint(*slot, fingerprint_of({input_.data() + *slot * slot_bytes_, bytes}, fingerprint_key_));
   }
   core_.gone(isolate, *seen, now);
-  ++counters_.deaths;
   tell(Event::Kind::died, isolate, now, core_.last_cause(isolate));
   tell_readiness(now);
   links_[isolate].reset();

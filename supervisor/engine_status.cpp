@@ -74,6 +74,7 @@ EnsembleStatus Engine::status(Time now) const {
                         .in_flight = core_.in_flight(),
                         .uptime = now - created_,
                         .counters = counters_,
+                        .decisions = core_.counters(),
                         .supervisor = std::nullopt};
   status.counters.events_dropped = events_->dropped();
   for (std::uint32_t index = 0; index < core_.members(); ++index) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "shared/cage.hpp"
+#include "supervisor/core/counters.hpp"
 #include "supervisor/core/time.hpp"
 #include "supervisor/core/vote.hpp"
 
@@ -71,18 +72,13 @@ struct MemberStatus {
   std::vector<std::pair<VoteState, std::uint64_t>> missed;  // votes missed by cause, none of them 0
 };
 
-/// Everything that was counted since the launch.
+/// What was counted since the launch, beside what the core decided.
 struct EngineCounters {
-  std::uint64_t answered = 0;      // requests with an answer
-  std::uint64_t unanswered = 0;    // requests without one: too few votes
-  std::uint64_t refused = 0;       // overloaded
-  std::uint64_t late_answers = 0;  // of isolates, to requests that had finished without them: dropped
-  std::uint64_t violations = 0;    // answers that no correct worker writes
-  std::uint64_t idle_bells = 0;    // rung without an answer
-  std::uint64_t starts = 0;        // of workers
+  std::uint64_t answered = 0;    // requests with an answer
+  std::uint64_t unanswered = 0;  // requests without one: too few votes
+  std::uint64_t idle_bells = 0;  // rung without an answer
+  std::uint64_t starts = 0;      // of workers
   std::uint64_t start_failures = 0;
-  std::uint64_t kills = 0;
-  std::uint64_t deaths = 0;
   std::uint64_t events_dropped = 0;
 };
 
@@ -97,6 +93,7 @@ struct EnsembleStatus {
   std::uint32_t in_flight = 0;        // requests accepted and not answered
   Duration uptime{};
   EngineCounters counters;
+  Counters decisions;               // of the core: votes, attempts, restarts
   std::optional<Usage> supervisor;  // this process; only where it was asked for
 };
 

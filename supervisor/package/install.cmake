@@ -30,7 +30,7 @@ install(FILES supervisor/tutti.hpp shared/tutti_plugin.h DESTINATION ${include_d
 install(FILES shared/cage.hpp shared/error.hpp shared/limits.hpp shared/tensor.hpp DESTINATION ${include_directory}/shared)
 install(FILES supervisor/packaged_worker.hpp supervisor/status.hpp DESTINATION ${include_directory}/supervisor)
 install(FILES supervisor/config/config.hpp DESTINATION ${include_directory}/supervisor/config)
-install(FILES supervisor/core/time.hpp supervisor/core/vote.hpp DESTINATION ${include_directory}/supervisor/core)
+install(FILES supervisor/core/counters.hpp supervisor/core/time.hpp supervisor/core/vote.hpp DESTINATION ${include_directory}/supervisor/core)
 
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/tutti-config.cmake.in
   ${PROJECT_BINARY_DIR}/package/tutti-config.cmake

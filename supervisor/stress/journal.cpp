@@ -44,8 +44,7 @@ void Journal::answered(const Ticket& ticket, const Result<void>& outcome, const 
   if (latency > deadline_ + kAnswerSlack) {
     ++counts_.late;
     ++slice.bad;
-    problem(now, fmt::format("an answer came {:.1f} ms after its deadline",
-                             std::chrono::duration<double, std::milli>(latency - deadline_).count()));
+    problem(now, "an answer came long after its deadline");
   }
   if (!outcome) {
     ++(outcome.error().code == Errc::too_few_votes ? counts_.unanswered : counts_.failed);
@@ -67,9 +66,11 @@ void Journal::note_votes(const Ticket& ticket, Time now, Duration latency, const
   for (std::uint32_t member = 0; member < prediction.votes.size(); ++member) {
     const Vote& vote = prediction.votes[member];
     // Sent before the strike or answered after its end: either way the struck member is no bystander.
-    const bool struck = member == ticket.target || member == target_;
+    // One that was not healed stays so until it votes again.
+    const bool struck = member == ticket.target || member == target_ || member == unhealed_;
     if (vote.voted()) {
       if (!struck) (window_open_ ? windows_.back().bystanders : quiet_).add(vote.latency);
+      if (member == unhealed_ && !window_open_) unhealed_ = kNobody;
       if (member == watched_ && ticket.sent >= watched_since_ && !seen_again_) seen_again_ = now;
       continue;
     }
@@ -103,9 +104,10 @@ std::size_t Journal::open_window(std::uint32_t target) {
   return windows_.size() - 1;
 }
 
-void Journal::close_window() {
+void Journal::close_window(bool healed) {
   const std::lock_guard lock(mutex_);
   window_open_ = false;
+  if (!healed) unhealed_ = target_;
   target_ = kNobody;
 }
 
@@ -126,10 +128,13 @@ Counts Journal::counts() const {
   return counts_;
 }
 
-void Journal::problem(Time now, std::string text) {
-  if (problems_.size() >= kProblemsKept) return;
-  problems_.push_back(
-      fmt::format("at {:.3f} s: {}", std::chrono::duration<double>(now - begun_).count(), std::move(text)));
+void Journal::problem(Time now, const std::string& text) {
+  const auto same = std::ranges::find(problems_, text, &Problem::text);
+  if (same != problems_.end()) {
+    ++same->times;
+  } else if (problems_.size() < kProblemsKept) {
+    problems_.push_back({.first = now - begun_, .text = text});
+  }
 }
 
 Slice& Journal::slice_at(Time now) {

@@ -59,6 +59,13 @@ struct Slice {
   std::uint64_t bad = 0;  // wrong, late, unanswered
 };
 
+/// What went wrong, in words; the same words are told once.
+struct Problem {
+  Duration first{};  // since the run's begin
+  std::string text;
+  std::uint64_t times = 1;
+};
+
 class Journal {
  public:
   /// length  what the timeline covers
@@ -75,8 +82,8 @@ class Journal {
   // ---- nemesis ----
   /// Returns the window's number.
   std::size_t open_window(std::uint32_t target);
-  /// From here on latencies count as quiet.
-  void close_window();
+  /// From here on latencies count as quiet. A target that is not healed is no bystander until it votes again.
+  void close_window(bool healed);
   /// From now on the first vote of the member on a request sent from now on is waited for.
   void watch_for(std::uint32_t member);
   /// When that vote's answer came.
@@ -90,11 +97,11 @@ class Journal {
   [[nodiscard]] const std::vector<Slice>& timeline() const noexcept { return timeline_; }
   [[nodiscard]] Duration slice() const noexcept { return slice_; }
   /// The first few problems, in words.
-  [[nodiscard]] const std::vector<std::string>& problems() const noexcept { return problems_; }
+  [[nodiscard]] const std::vector<Problem>& problems() const noexcept { return problems_; }
 
  private:
   void note_votes(const Ticket& ticket, Time now, Duration latency, const Prediction& prediction);
-  void problem(Time now, std::string text);
+  void problem(Time now, const std::string& text);
   Slice& slice_at(Time now);
 
   mutable std::mutex mutex_;
@@ -105,13 +112,14 @@ class Journal {
   std::vector<Window> windows_;
   bool window_open_ = false;
   std::uint32_t target_ = kNobody;
+  std::uint32_t unhealed_ = kNobody;
   std::uint32_t watched_ = kNobody;
   Time watched_since_;
   std::optional<Time> seen_again_;
   Histogram quiet_;
   Histogram answers_;
   std::vector<Slice> timeline_;
-  std::vector<std::string> problems_;
+  std::vector<Problem> problems_;
 };
 
 }  // namespace tutti::stress

@@ -103,16 +103,17 @@ void Load::stream(double rate, std::uint64_t seed) {
 }
 
 Prediction Load::command(int behaviour) {
-  const Input& input = inputs_.front();
+  const std::size_t index = commands_++ % inputs_.size();
+  const Input& input = inputs_[index];
   std::vector<float> x = input.x;
   put_command(x[0], behaviour);
   Prediction prediction;
   for (;;) {
-    const Ticket ticket = journal_->send(0, true);
+    const Ticket ticket = journal_->send(index, true);
     const auto done = ensemble_.predict({x.data(), input.rows, ensemble_.config().features}, prediction);
     if (done || done.error().code != Errc::overloaded) {
       journal_->answered(ticket, done, prediction,
-                         done ? checker_.check(0, true, prediction) : std::string());
+                         done ? checker_.check(index, true, prediction) : std::string());
       return prediction;
     }
     journal_->refused();

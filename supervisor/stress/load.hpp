@@ -37,7 +37,8 @@ class Load : public std::enable_shared_from_this<Load> {
 
   /// rate  requests a second of the stream; 0: none
   void start(double rate, std::uint64_t seed);
-  /// Sends one request that carries a command, and returns what became of it.
+  /// Sends one request that carries a command, and returns what became of it. Its rows differ from call to
+  /// call: an input that kills again and again is quarantined.
   Prediction command(int behaviour);
   /// Ends the load and waits for what is in flight, as long as it may take; what does not come is lost.
   void stop();
@@ -54,6 +55,7 @@ class Load : public std::enable_shared_from_this<Load> {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::uint64_t streamed_ = 0;  // requests whose callback has not come
+  std::size_t commands_ = 0;
   std::vector<std::thread> threads_;
 };
 

@@ -94,7 +94,7 @@ Strike Nemesis::strike(const Target& target) {
   if (!isolate) {
     strike.problem =
         fmt::format("none of {}'s isolates became ready in {}", target.member, milliseconds(kHealPatience));
-    journal_.close_window();
+    journal_.close_window(false);
     return strike;
   }
   const std::string name(isolate->name);
@@ -120,7 +120,7 @@ Strike Nemesis::strike(const Target& target) {
   if (!died) end_stand_in(strike, name, member, isolate->pid);
   const Duration left = struck + kWindow - monotonic_now();
   if (left > Duration::zero()) rest(left);
-  journal_.close_window();
+  journal_.close_window(journal_.seen_again().has_value());
   return strike;
 }
 

@@ -5,8 +5,8 @@
 //                    events ──▶ Nemesis ── strikes ──▶ windows ─────────────┴──▶ StressReport
 //
 // The ensemble is the user's own but for two things: a member is added that can be told to misbehave (with
-// the user's quorum kept as the number of votes that it is), and restarts come at once and without a budget,
-// since faults come faster here than anywhere else.
+// the user's quorum kept as the number of votes that it is), and nothing holds back a member that fails again
+// and again: no backoff, budget or rate of restarts, no breaker. Faults come faster here than anywhere else.
 #pragma once
 
 #include <cstdint>

@@ -51,12 +51,44 @@ Json member_json(const MemberStatus& member) {
           {"isolates", isolates}};
 }
 
+Json counters_json(const EnsembleStatus& status) {
+  const EngineCounters& seen = status.counters;
+  const Counters& decided = status.decisions;
+  return {{"answered", seen.answered},
+          {"unanswered", seen.unanswered},
+          {"shed", decided.shed},
+          {"voted", decided.voted},
+          {"late", decided.late},
+          {"lost", decided.lost},
+          {"rejected", decided.rejected},
+          {"failed", decided.failed},
+          {"not_ready", decided.not_ready},
+          {"quarantined", decided.quarantined},
+          {"ejected", decided.ejected},
+          {"asked", decided.asked},
+          {"retried", decided.retried},
+          {"hedged", decided.hedged},
+          {"hedges_won", decided.hedges_won},
+          {"dropped", decided.dropped},
+          {"deaths", decided.deaths},
+          {"killed", decided.killed},
+          {"lied", decided.lied},
+          {"restarts", decided.restarts},
+          {"breaker_opened", decided.breaker_opened},
+          {"band_ejections", decided.band_ejections},
+          {"poisoned", decided.poisoned},
+          {"stalls", decided.stalls},
+          {"idle_bells", seen.idle_bells},
+          {"starts", seen.starts},
+          {"start_failures", seen.start_failures},
+          {"events_dropped", seen.events_dropped}};
+}
+
 }  // namespace
 
 std::string to_json(const EnsembleStatus& status, const std::string& ensemble, int pid) {
   Json members = Json::array();
   for (const MemberStatus& member : status.members) members.push_back(member_json(member));
-  const EngineCounters& counters = status.counters;
   const Json json{{"ensemble", ensemble},
                   {"pid", pid},
                   {"readiness", name_of(status.readiness)},
@@ -68,18 +100,7 @@ std::string to_json(const EnsembleStatus& status, const std::string& ensemble, i
                   {"in_flight", status.in_flight},
                   {"uptime_ns", status.uptime.count()},
                   {"usage", usage_json(status.supervisor)},
-                  {"counters",
-                   {{"answered", counters.answered},
-                    {"unanswered", counters.unanswered},
-                    {"refused", counters.refused},
-                    {"late_answers", counters.late_answers},
-                    {"violations", counters.violations},
-                    {"idle_bells", counters.idle_bells},
-                    {"starts", counters.starts},
-                    {"start_failures", counters.start_failures},
-                    {"kills", counters.kills},
-                    {"deaths", counters.deaths},
-                    {"events_dropped", counters.events_dropped}}},
+                  {"counters", counters_json(status)},
                   {"members", members}};
   return json.dump(-1, ' ', true, Json::error_handler_t::replace) + "\n";
 }

@@ -224,7 +224,7 @@ TEST_CASE("faults: status and events tell of a death what the vote told", "[faul
     CHECK(struck.missed[0] == std::pair{VoteState::crashed, std::uint64_t{1}});
     CHECK(status.members[1].missed.empty());
     CHECK(status.members[1].voted == status.counters.answered);
-    CHECK(status.counters.deaths == 1);
+    CHECK(status.decisions.deaths == 1);
     CHECK(status.counters.unanswered == 0);
     CHECK(status.counters.events_dropped == 0);
   }

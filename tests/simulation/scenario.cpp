@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 namespace tutti::simulation {
 namespace {
@@ -80,7 +81,10 @@ std::vector<Stimulus> stimuli_of(const Scenario& scenario, Random& random, Time&
     }
   }
   end = now;
-  std::ranges::stable_sort(stimuli, {}, &Stimulus::at);
+  // Two at the same time stay in the order in which they were made.
+  for (std::uint32_t made = 0; Stimulus & stimulus : stimuli) stimulus.number = made++;
+  std::ranges::sort(stimuli, {},
+                    [](const Stimulus& stimulus) { return std::pair(stimulus.at, stimulus.number); });
   for (std::uint32_t number = 0; number < stimuli.size(); ++number) stimuli[number].number = number;
   return stimuli;
 }

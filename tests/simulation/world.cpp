@@ -342,6 +342,10 @@ void World::begin(std::uint32_t isolate) {
     const auto most = static_cast<std::uint64_t>((asked.deadline + scenario_.config.answer.grace).count());
     takes += Duration(random.up_to(most));
   }
+  // Half of the inputs that kill take their time over it: long enough to be hedged.
+  if (job.fault == Fault::poison && random.up_to(1) == 0) {
+    takes += Duration(random.up_to(static_cast<std::uint64_t>(asked.deadline.count())));
+  }
   if (job.fault == Fault::hang) {
     coverage_.note(Fault::hang, Struck::busy);
     return;
