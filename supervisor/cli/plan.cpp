@@ -14,8 +14,11 @@
 namespace tutti::cli {
 namespace {
 
-constexpr std::uint64_t kDescriptorsHigh = 64 + 4;   // a worker's are numbered from 64 on while it is started
-constexpr std::uint64_t kDescriptorsShared = 8;      // input, epoll sets, timer, standard streams
+constexpr std::uint64_t kDescriptorsHigh = 64 + 4;  // a worker's are numbered from 64 on while it is started
+// Counted in running ensembles of one to four members.
+constexpr std::uint64_t kDescriptorsShared =
+    16;  // input, epoll sets, timers, status, standard streams, files
+constexpr std::uint64_t kDescriptorsPerMember = 5;   // of its template: control twice, pidfd twice, output
 constexpr std::uint64_t kDescriptorsPerIsolate = 6;  // down, up, bell, pidfd twice, output
 
 struct Plan {
@@ -39,7 +42,9 @@ Plan plan_of(const EnsembleConfig& config) {
             .cores = cores_available(),
             .spin = spin_plan(config)};
   plan.memory_bytes = plan.input_bytes + plan.isolates * (plan.down_bytes + plan.up_bytes);
-  plan.descriptors = std::max(kDescriptorsShared + plan.isolates * kDescriptorsPerIsolate, kDescriptorsHigh);
+  plan.descriptors = std::max(kDescriptorsShared + config.members.size() * kDescriptorsPerMember +
+                                  plan.isolates * kDescriptorsPerIsolate,
+                              kDescriptorsHigh);
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) plan.descriptors_allowed = limit.rlim_cur;
   return plan;
