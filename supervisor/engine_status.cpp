@@ -81,6 +81,7 @@ EnsembleStatus Engine::status(Time now) const {
     MemberStatus member{.name = config_.members[index].name,
                         .instances = core_.instances(index),
                         .pids = {},
+                        .template_pid = templates_[index] ? templates_[index]->process().pid() : 0,
                         .last_error = template_notes_[index].last_error,
                         .load = template_notes_[index].load,
                         .walls = walls_of(index),

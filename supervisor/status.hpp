@@ -63,6 +63,7 @@ struct MemberStatus {
   std::uint32_t ready = 0;
   std::uint32_t restarts = 0;
   std::vector<int> pids;   // of its running workers
+  int template_pid = 0;    // of the process that they are forked from; 0: none
   std::string last_error;  // why the last start failed or the last worker died; "" if none did
   Duration load{};         // what the last start took inside the worker
   Walls walls;             // around its processes

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "shared/error.hpp"
+#include "supervisor/cli/janitor.hpp"
 #include "supervisor/config/config.hpp"
 #include "supervisor/tutti.hpp"
 #include "supervisor/watch/status_socket.hpp"
@@ -65,9 +66,10 @@ int run(const RunOptions& options);
 /// As the command line gives it.
 struct StressCommand {
   ConfigOptions config;
-  std::string faults = "all";
-  std::string members;  // "a,b"; "": all
-  std::string length = "60s";
+  std::string faults;       // "a,b"; "": all
+  std::uint64_t kills = 0;  // instead of faults
+  std::string members;      // "a,b"; "": all
+  std::string length;       // "": 60s, or what the kills take
   double rate = 200;
   std::uint64_t seed = 0;
   bool json = false;
@@ -97,9 +99,16 @@ ConfigSource source_of(const ConfigOptions& options);
 /// Reads the config, or prints every problem to standard error (to standard output as JSON when `json`).
 std::optional<EnsembleConfig> load_or_explain(const ConfigOptions& options, bool json);
 
+/// A status socket, and who removes it if this process is killed.
+struct WatchedSocket {
+  Janitor janitor;
+  StatusSocket socket;
+};
+
 /// Opens the status socket of an ensemble that must outlive it; nothing if it is off. One that cannot be made
 /// is told and done without, unless it was named.
-Result<std::optional<StatusSocket>> open_status_socket(const Ensemble& ensemble, const WatchOptions& options);
+Result<std::optional<WatchedSocket>> open_status_socket(const Ensemble& ensemble,
+                                                        const WatchOptions& options);
 
 /// Prints problems for people, and their number.
 void explain(const std::vector<ConfigProblem>& problems, const std::string& path);

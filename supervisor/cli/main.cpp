@@ -128,9 +128,14 @@ int parse_and_run(int argc, char** argv) {
                              "Which, as a,b,c; all (the default); list names them");
   stress_command->add_option("--members", stress_options.members,
                              "Who is struck from outside, as a,b; all when left out");
-  stress_command->add_option("--for", stress_options.length, "How long, 60s when left out");
+  stress_command->add_option(
+      "--kills", stress_options.kills,
+      "Instead of faults: so many kills at random moments, many a second, under full load");
+  stress_command->add_option("--for", stress_options.length,
+                             "How long, 60s when left out; with --kills at most so long");
   stress_command
-      ->add_option("--rate", stress_options.rate, "Requests a second beside two callers that always ask")
+      ->add_option("--rate", stress_options.rate,
+                   "Requests a second beside two callers who ask when they are answered")
       ->check(CLI::Range(0.0, 1e6));
   stress_command->add_option("--seed", stress_options.seed,
                              "Of rows, order and pauses; drawn and told when left out");
@@ -204,6 +209,7 @@ int main(int argc, char** argv) {
   tutti::cli::open_standard_descriptors();
   // A reader that went away is an error of a write, not the end of us.
   ::signal(SIGPIPE, SIG_IGN);
+  if (argc == 2 && std::string_view(argv[1]) == tutti::cli::kJanitorArgument) return tutti::cli::be_janitor();
   try {
     return tutti::cli::parse_and_run(argc, argv);
   } catch (const std::exception& exception) {

@@ -179,14 +179,16 @@ int status(const StatusOptions& options) {
   }
 }
 
-Result<std::optional<StatusSocket>> open_status_socket(const Ensemble& ensemble,
-                                                       const WatchOptions& options) {
+Result<std::optional<WatchedSocket>> open_status_socket(const Ensemble& ensemble,
+                                                        const WatchOptions& options) {
   if (options.socket == "off") return std::nullopt;
   const std::string name = ensemble.config().name;
-  auto socket = StatusSocket::open(options.socket, name, [&ensemble, name] {
-    return to_json(ensemble.status(ReadUsage::yes), name, ::getpid());
-  });
-  if (socket) return std::move(*socket);
+  Janitor janitor;
+  auto socket = StatusSocket::open(
+      options.socket, name,
+      [&ensemble, name] { return to_json(ensemble.status(ReadUsage::yes), name, ::getpid()); },
+      [&janitor](const std::string& path) { janitor.note(path); });
+  if (socket) return WatchedSocket{std::move(janitor), std::move(*socket)};
   if (!options.socket.empty()) return std::unexpected(socket.error());
   complain(socket.error());
   return std::nullopt;

@@ -54,37 +54,45 @@ std::string verdict_of(const stress::FaultRow& row) { return row.problems.empty(
 
 void print_table(const stress::StressReport& report) {
   std::vector<std::vector<std::string>> rows{{"fault", "strikes", "noticed", "past deadline", "votes again",
-                                              "others missed", "others' p99", "verdict"}};
+                                              "answers", "others missed", "others' p99", "of quiet",
+                                              "verdict"}};
   for (const stress::FaultRow& row : report.rows) {
-    rows.push_back({std::string(row.fault.name), fmt::format("{}", row.strikes),
-                    stress::time_text(row.noticed), stress::time_text(row.overshoot),
-                    stress::time_text(row.healed), format_count(row.bystander_misses),
-                    fmt::format("{:.2f}x", row.p99_ratio), verdict_of(row)});
+    rows.push_back({std::string(row.fault.name), format_count(row.strikes), stress::time_text(row.noticed),
+                    stress::time_text(row.overshoot), stress::time_text(row.healed),
+                    stress::answers_text(row.effects), format_count(row.effects.bystander_misses),
+                    format_time(row.bystander_p99), fmt::format("{:.2f}x", row.p99_ratio), verdict_of(row)});
   }
   say("{}\n", format_table(rows));
 }
 
+std::string left_text(const stress::StressReport& report) {
+  const std::string left = report.before.difference(report.after);
+  if (left.empty() && report.running_difference.empty())
+    return "nothing: descriptors, threads, memory regions, processes, sockets as before";
+  return fmt::format("at the end: {}; while it ran: {}", left.empty() ? "nothing" : left,
+                     report.running_difference.empty() ? "nothing" : report.running_difference);
+}
+
 void print_for_people(const stress::StressReport& report) {
   const stress::Counts& counts = report.counts;
-  say("\n{}: {} strikes in {}, seed {}\n\n", report.ensemble, report.strikes.size(),
+  const stress::Effects& broken = counts.effects;
+  say("\n{}: {} strikes in {}, seed {}\n\n", report.ensemble, format_count(report.strikes_made()),
       format_time(report.length), report.seed);
   print_table(report);
   say("  requests   {} sent, {} answered, {} with too few votes, {} refused at once\n",
       format_count(counts.sent), format_count(counts.answered), format_count(counts.unanswered),
       format_count(counts.refused));
   say("  broken     {} lost, {} answered twice, {} wrong, {} late, {} failed, {} votes of others missed\n",
-      counts.lost, counts.twice, counts.wrong, counts.late, counts.failed, counts.bystander_misses);
-  say("  medians    a death noticed in {}, votes again {} after that; a hang answered {} past its deadline\n",
-      format_time(report.noticed_median), format_time(report.healed_median),
-      format_time(report.overshoot_median));
-  say("  votes      median {}, p99 {} in the quiet stretches\n", format_time(report.quiet.p50),
+      broken.lost, broken.twice, broken.wrong, broken.late, broken.failed, broken.bystander_misses);
+  if (report.noticed_median > Duration::zero())
+    say("  a death    noticed in {}, votes again {} after that (medians)\n",
+        format_time(report.noticed_median), format_time(report.healed_median));
+  if (report.overshoot_median > Duration::zero())
+    say("  a hang     answered without it {} past the deadline (median)\n",
+        format_time(report.overshoot_median));
+  say("  votes      median {}, p99 {} while nothing is struck\n", format_time(report.quiet.p50),
       format_time(report.quiet.p99));
-  const std::string left = report.before.difference(report.after);
-  say("  left       {}\n",
-      left.empty() && report.running_difference.empty()
-          ? "nothing: descriptors, threads, memory regions, processes, sockets as before"
-          : fmt::format("at the end: {}; while it ran: {}", left.empty() ? "nothing" : left,
-                        report.running_difference.empty() ? "nothing" : report.running_difference));
+  say("  left       {}\n", left_text(report));
   for (const stress::FaultRow& row : report.rows) {
     for (std::size_t i = 0; i < row.problems.size() && i < 3; ++i)
       say("  {}: {}\n", row.fault.name, row.problems[i]);
@@ -109,9 +117,15 @@ Result<void> write_report(const std::string& path, const std::string& text) {
 
 int stress(const StressCommand& command) {
   if (command.faults == "list") return list_faults();
-  const auto faults = stress::parse_faults(command.faults);
+  if (command.kills > 0 && !command.faults.empty()) {
+    return fail({Errc::bad_usage, "--kills and --faults exclude each other", "tutti stress",
+                 "--kills 10000 kills at random moments and nothing else"});
+  }
+  const auto faults = stress::parse_faults(command.faults.empty() ? "all" : command.faults);
   if (!faults) return fail(faults.error());
-  const auto length = parse_duration(command.length);
+  // A campaign ends when it has killed enough.
+  const std::string unlimited = command.kills > 0 ? "24h" : "60s";
+  const auto length = parse_duration(command.length.empty() ? unlimited : command.length);
   if (!length || *length < std::chrono::seconds(1)) {
     return fail({Errc::bad_usage, fmt::format("'{}' is no length of a run", command.length), "--for",
                  "write a duration of a second or more: 60s, 5m"});
@@ -129,11 +143,12 @@ int stress(const StressCommand& command) {
   }
   handle_signals();
   ProgressBar bar(config->name);
-  std::optional<StatusSocket> socket;
+  std::optional<WatchedSocket> socket;
   const std::uint64_t seed = command.seed != 0 ? command.seed : std::random_device{}();
   auto report = stress::run_stress(
       {.config = *config,
        .faults = *faults,
+       .kills = command.kills,
        .members = *members,
        .length = *length,
        .rate = command.rate,
@@ -147,7 +162,8 @@ int stress(const StressCommand& command) {
          if (*opened) socket.emplace(std::move(**opened));
          return {};
        },
-       .on_progress = [&](std::string_view doing, double share) { bar.update_share(share, doing); }});
+       .on_progress = [&](std::string_view doing, double share) { bar.update_share(share, doing); },
+       .on_note = [](std::string_view note) { say("note: {}\n", note); }});
   bar.clear();
   if (!report) return fail(report.error());
   const stress::Machine machine = stress::Machine::here();

@@ -39,6 +39,7 @@ constexpr std::array kFaults{
     acted("crash", "a null write inside the model", HOSTILE_SIGSEGV, kDies),
     acted("exit", "exit(0) inside the model", HOSTILE_EXIT, kDies),
     acted("spin", "an endless loop inside the model", HOSTILE_LOOP, kDies, true),
+    acted("spin_all", "the same in eight threads", HOSTILE_SPIN, kDies, true),
     acted("sleep", "an endless sleep inside the model", HOSTILE_SLEEP, kDies, true),
     acted("oom", "memory without end", HOSTILE_OOM, kMisses),
     acted("scribble", "random bytes all over the shared memory, for ever", HOSTILE_SCRIBBLE_ON, kDies),

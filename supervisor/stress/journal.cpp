@@ -12,25 +12,33 @@ namespace {
 
 constexpr std::size_t kSlices = 240;
 constexpr std::size_t kProblemsKept = 20;
-constexpr std::size_t kOvershootsKept = 4096;  // of one window
+constexpr std::size_t kOvershootsKept = 65'536;  // of one fault
+constexpr std::uint64_t kVotesOfAStretch = 200;  // fewer say nothing of a 99th percentile
 
 }  // namespace
 
-Journal::Journal(Time begun, Duration length, Duration deadline)
+Journal::Journal(Time begun, Duration length, Duration deadline, std::size_t members, std::size_t faults)
     : begun_(begun),
       slice_(std::max<Duration>(length / kSlices, std::chrono::milliseconds(1))),
       deadline_(deadline),
+      standings_(members),
+      tallies_(faults + 1),
       timeline_(kSlices) {}
+
+// ---- load ----
 
 Ticket Journal::send(std::size_t input, bool changed) {
   const std::lock_guard lock(mutex_);
   ++counts_.sent;
-  return {.sent = monotonic_now(), .target = target_, .input = input, .changed = changed};
+  const Ticket ticket{.sent = monotonic_now(), .fault = fault_, .input = input, .changed = changed};
+  ++tallies_[std::min<std::size_t>(ticket.fault, tallies_.size() - 1)].open;
+  return ticket;
 }
 
-void Journal::refused() {
+void Journal::refused(const Ticket& ticket) {
   const std::lock_guard lock(mutex_);
   ++counts_.refused;
+  --tallies_[std::min<std::size_t>(ticket.fault, tallies_.size() - 1)].open;
 }
 
 void Journal::answered(const Ticket& ticket, const Result<void>& outcome, const Prediction& prediction,
@@ -38,23 +46,30 @@ void Journal::answered(const Ticket& ticket, const Result<void>& outcome, const 
   const Time now = monotonic_now();
   const Duration latency = now - ticket.sent;
   const std::lock_guard lock(mutex_);
+  if (!closed_) --tallies_[std::min<std::size_t>(ticket.fault, tallies_.size() - 1)].open;
   Slice& slice = slice_at(now);
   slice.latency.add(latency);
   answers_.add(latency);
   if (latency > deadline_ + kAnswerSlack) {
-    ++counts_.late;
+    ++counts_.effects.late;
+    ++effects_of(ticket).late;
     ++slice.bad;
     problem(now, "an answer came long after its deadline");
   }
-  if (!outcome) {
-    ++(outcome.error().code == Errc::too_few_votes ? counts_.unanswered : counts_.failed);
+  if (outcome) {
+    ++counts_.answered;
+  } else if (outcome.error().code == Errc::too_few_votes) {
+    ++counts_.unanswered;
+    ++slice.bad;
+  } else {
+    ++counts_.effects.failed;
+    ++effects_of(ticket).failed;
     ++slice.bad;
     problem(now, describe(outcome.error()));
-  } else {
-    ++counts_.answered;
   }
   if (!wrong.empty()) {
-    ++counts_.wrong;
+    ++counts_.effects.wrong;
+    ++effects_of(ticket).wrong;
     ++slice.bad;
     problem(now, wrong);
   }
@@ -63,69 +78,122 @@ void Journal::answered(const Ticket& ticket, const Result<void>& outcome, const 
 }
 
 void Journal::note_votes(const Ticket& ticket, Time now, Duration latency, const Prediction& prediction) {
+  const std::uint32_t fault = fault_of(ticket);
   for (std::uint32_t member = 0; member < prediction.votes.size(); ++member) {
     const Vote& vote = prediction.votes[member];
-    // Sent before the strike or answered after its end: either way the struck member is no bystander.
-    // One that was not healed stays so until it votes again.
-    const bool struck = member == ticket.target || member == target_ || member == unhealed_;
+    Standing& standing = standings_[member];
+    const bool bystander = !standing.struck && ticket.sent >= standing.bystander_from;
     if (vote.voted()) {
-      if (!struck) (window_open_ ? windows_.back().bystanders : quiet_).add(vote.latency);
-      if (member == unhealed_ && !window_open_) unhealed_ = kNobody;
-      if (member == watched_ && ticket.sent >= watched_since_ && !seen_again_) seen_again_ = now;
-      continue;
-    }
-    if (!struck) {
-      ++counts_.bystander_misses;
-      if (!windows_.empty()) ++windows_.back().bystander_misses;
+      if (bystander) (fault != kNone ? tallies_[fault].bystanders : stretch_).add(vote.latency);
+      if (standing.watched_from && ticket.sent >= *standing.watched_from && !standing.seen_again)
+        standing.seen_again = now;
+      if (standing.returns_by_vote) standing = {.bystander_from = now, .watched_from = {}, .seen_again = now};
+    } else if (bystander) {
+      ++counts_.effects.bystander_misses;
+      ++effects_of(ticket).bystander_misses;
       problem(now, fmt::format("{} was no target and missed a vote: {}", vote.member, describe(vote.fate)));
-    } else if (window_open_ && latency >= deadline_ && windows_.back().overshoot.size() < kOvershootsKept) {
-      windows_.back().overshoot.push_back(latency - deadline_);
+    } else if (fault != kNone && latency >= deadline_ && tallies_[fault].overshoot.size() < kOvershootsKept) {
+      tallies_[fault].overshoot.push_back(latency - deadline_);
     }
   }
 }
 
-void Journal::lost(std::uint64_t count) {
+void Journal::twice(const Ticket& ticket) {
   const std::lock_guard lock(mutex_);
-  counts_.lost += count;
-  if (count > 0) problem(monotonic_now(), fmt::format("{} requests were never answered", count));
-}
-
-void Journal::twice() {
-  const std::lock_guard lock(mutex_);
-  ++counts_.twice;
+  ++counts_.effects.twice;
+  ++effects_of(ticket).twice;
   problem(monotonic_now(), "a request was answered twice");
 }
 
-std::size_t Journal::open_window(std::uint32_t target) {
+void Journal::close() {
   const std::lock_guard lock(mutex_);
-  windows_.push_back({.target = target, .opened = monotonic_now(), .overshoot = {}});
-  window_open_ = true;
-  target_ = target;
-  return windows_.size() - 1;
+  closed_ = true;
+  end_quiet(kNone);
+  for (Tally& tally : tallies_) {
+    tally.effects.lost = std::exchange(tally.open, 0);
+    counts_.effects.lost += tally.effects.lost;
+  }
+  if (counts_.effects.lost > 0)
+    problem(monotonic_now(), fmt::format("{} requests were never answered", counts_.effects.lost));
 }
 
-void Journal::close_window(bool healed) {
+// ---- whoever strikes ----
+
+void Journal::open_window(std::uint32_t fault) {
   const std::lock_guard lock(mutex_);
-  window_open_ = false;
-  if (!healed) unhealed_ = target_;
-  target_ = kNobody;
+  end_quiet(fault);
+  fault_ = fault;
 }
 
-void Journal::watch_for(std::uint32_t member) {
+void Journal::close_window() {
   const std::lock_guard lock(mutex_);
-  watched_ = member;
-  watched_since_ = monotonic_now();
-  seen_again_.reset();
+  last_fault_ = std::exchange(fault_, kNone);
 }
 
-std::optional<Time> Journal::seen_again() const {
+// A quiet stretch lies between two windows, and both are compared with it.
+void Journal::end_quiet(std::uint32_t next) {
+  if (stretch_.total() >= kVotesOfAStretch) quiet_p99s_.push_back(stretch_.quantile(0.99));
+  if (last_fault_ != kNone) tallies_[last_fault_].quiet.add(stretch_);
+  if (next != kNone && next != last_fault_) tallies_[next].quiet.add(stretch_);
+  quiet_.add(stretch_);
+  stretch_ = {};
+}
+
+void Journal::strike(std::uint32_t member) {
   const std::lock_guard lock(mutex_);
-  return seen_again_;
+  standings_[member] = {.struck = true, .watched_from = {}, .seen_again = {}};
+}
+
+void Journal::stand_by(std::uint32_t member, Time from) {
+  const std::lock_guard lock(mutex_);
+  standings_[member].struck = false;
+  standings_[member].bystander_from = from;
+}
+
+void Journal::stand_by_when_voting(std::uint32_t member) {
+  const std::lock_guard lock(mutex_);
+  standings_[member].returns_by_vote = true;
+}
+
+void Journal::watch_for(std::uint32_t member, Time from) {
+  const std::lock_guard lock(mutex_);
+  standings_[member].watched_from = from;
+  standings_[member].seen_again.reset();
+}
+
+std::optional<Time> Journal::seen_again(std::uint32_t member) const {
+  const std::lock_guard lock(mutex_);
+  return standings_[member].seen_again;
+}
+
+// ---- after the run ----
+
+void Slice::add(const Slice& other) {
+  latency.add(other.latency);
+  without += other.without;
+  bad += other.bad;
+}
+
+std::vector<Slice> Journal::timeline() const {
+  const std::lock_guard lock(mutex_);
+  return {timeline_.begin(), timeline_.begin() + static_cast<std::ptrdiff_t>(used_)};
 }
 
 Counts Journal::counts() const {
   const std::lock_guard lock(mutex_);
   return counts_;
+}
+
+Duration Journal::quiet_p99_bound() const {
+  const std::lock_guard lock(mutex_);
+  if (quiet_p99s_.empty()) return {};
+  std::vector<Duration> sorted = quiet_p99s_;
+  std::ranges::sort(sorted);
+  return sorted[(sorted.size() - 1) * 95 / 100];
+}
+
+Effects& Journal::effects_of(const Ticket& ticket) {
+  return tallies_[std::min<std::size_t>(fault_of(ticket), tallies_.size() - 1)].effects;
 }
 
 void Journal::problem(Time now, const std::string& text) {
@@ -137,9 +205,19 @@ void Journal::problem(Time now, const std::string& text) {
   }
 }
 
+// A run that takes longer than was thought makes each slice twice as long.
 Slice& Journal::slice_at(Time now) {
-  const auto index = static_cast<std::size_t>(std::max<std::int64_t>((now - begun_) / slice_, 0));
-  return timeline_[std::min(index, timeline_.size() - 1)];
+  const Duration at = std::max(now - begun_, Duration::zero());
+  while (at >= slice_ * static_cast<std::int64_t>(kSlices)) {
+    slice_ *= 2;
+    for (std::size_t i = 0; i < kSlices; ++i) {
+      Slice merged = i < kSlices / 2 ? std::move(timeline_[2 * i]) : Slice();
+      if (i < kSlices / 2) merged.add(timeline_[2 * i + 1]);
+      timeline_[i] = std::move(merged);
+    }
+  }
+  used_ = std::max(used_, static_cast<std::size_t>(at / slice_) + 1);
+  return timeline_[static_cast<std::size_t>(at / slice_)];
 }
 
 }  // namespace tutti::stress

@@ -21,6 +21,12 @@ void put_command(float& number, int behaviour) {
   number = std::bit_cast<float>(bits | static_cast<std::uint32_t>(behaviour));
 }
 
+// The rest of the mantissa; the number stays within a power of two.
+void put_serial(float& number, std::uint32_t serial) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(number) & ~0x7f'ff00U;
+  number = std::bit_cast<float>(bits | (serial << 8U & 0x7f'ff00U));
+}
+
 }  // namespace
 
 std::vector<Input> make_inputs(const EnsembleConfig& config, std::uint64_t seed) {
@@ -40,16 +46,17 @@ Load::Load(Ensemble& ensemble, const std::vector<Input>& inputs, const Checker& 
            std::shared_ptr<Journal> journal)
     : ensemble_(ensemble), inputs_(inputs), checker_(checker), journal_(std::move(journal)) {}
 
-void Load::start(double rate, std::uint64_t seed) {
+void Load::start(double rate, Duration pause, std::uint64_t seed) {
   for (int caller = 0; caller < kCallers; ++caller) {
     threads_.emplace_back(
-        [this, own = seed + static_cast<std::uint64_t>(caller)] { ask_again_and_again(own); });
+        [this, pause, own = seed + static_cast<std::uint64_t>(caller)] { ask_again_and_again(pause, own); });
   }
   if (rate > 0) threads_.emplace_back([this, rate, seed] { stream(rate, seed + kCallers); });
 }
 
-void Load::ask_again_and_again(std::uint64_t seed) {
+void Load::ask_again_and_again(Duration pause, std::uint64_t seed) {
   std::mt19937_64 random(seed);
+  std::exponential_distribution<double> share;
   Prediction prediction;
   while (!stopping_.load()) {
     const std::size_t index = random() % inputs_.size();
@@ -58,12 +65,14 @@ void Load::ask_again_and_again(std::uint64_t seed) {
     const auto done =
         ensemble_.predict({input.x.data(), input.rows, ensemble_.config().features}, prediction);
     if (!done && done.error().code == Errc::overloaded) {
-      journal_->refused();
+      journal_->refused(ticket);
       std::this_thread::sleep_for(std::chrono::microseconds(200));
       continue;
     }
     journal_->answered(ticket, done, prediction,
                        done ? checker_.check(index, false, prediction) : std::string());
+    if (pause > Duration::zero())
+      std::this_thread::sleep_for(std::chrono::duration_cast<Duration>(pause * share(random)));
   }
 }
 
@@ -88,7 +97,7 @@ void Load::stream(double rate, std::uint64_t seed) {
         // An answer that comes after all patience must still find somebody.
         [this, self = shared_from_this(), ticket, called](const Result<void>& outcome,
                                                           const Prediction& prediction) {
-          if (called->exchange(true)) return journal_->twice();
+          if (called->exchange(true)) return journal_->twice(ticket);
           journal_->answered(ticket, outcome, prediction,
                              outcome ? checker_.check(ticket.input, false, prediction) : std::string());
           const std::lock_guard lock(mutex_);
@@ -96,16 +105,18 @@ void Load::stream(double rate, std::uint64_t seed) {
           changed_.notify_all();
         });
     if (accepted) continue;
-    journal_->refused();
+    journal_->refused(ticket);
     const std::lock_guard lock(mutex_);
     --streamed_;
   }
 }
 
 Prediction Load::command(int behaviour) {
-  const std::size_t index = commands_++ % inputs_.size();
+  const std::uint32_t serial = commands_++;
+  const std::size_t index = serial % inputs_.size();
   const Input& input = inputs_[index];
   std::vector<float> x = input.x;
+  put_serial(x[0], serial / static_cast<std::uint32_t>(inputs_.size()));
   put_command(x[0], behaviour);
   Prediction prediction;
   for (;;) {
@@ -116,7 +127,7 @@ Prediction Load::command(int behaviour) {
                          done ? checker_.check(index, true, prediction) : std::string());
       return prediction;
     }
-    journal_->refused();
+    journal_->refused(ticket);
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }
@@ -127,7 +138,8 @@ void Load::stop() {
   std::unique_lock lock(mutex_);
   const Duration patience = ensemble_.config().answer.deadline + std::chrono::seconds(1);
   changed_.wait_for(lock, patience, [&] { return streamed_ == 0; });
-  journal_->lost(streamed_);
+  lock.unlock();
+  journal_->close();
 }
 
 }  // namespace tutti::stress

@@ -1,5 +1,9 @@
-// The load of a stress run: two callers that ask again as soon as they are answered, and one stream of
-// requests that come at a rate whatever becomes of those before them.
+// The load of a stress run: two callers that ask again when they are answered, and one stream of requests
+// that come at a rate whatever becomes of those before them.
+//
+// Where latencies are compared the callers pause after each answer: on a machine that they keep full,
+// whatever else takes a moment of a processor delays every answer, and a fault could not be told from the
+// load.
 //
 // The rows are drawn once, from a seed. The lowest eight bits of each request's first number are 0: there a
 // command to a stand-in can be put (worker/hostile/hostile.h), which changes that number by less than 1 in 30
@@ -35,16 +39,17 @@ class Load : public std::enable_shared_from_this<Load> {
   Load& operator=(const Load&) = delete;
   ~Load() = default;
 
-  /// rate  requests a second of the stream; 0: none
-  void start(double rate, std::uint64_t seed);
-  /// Sends one request that carries a command, and returns what became of it. Its rows differ from call to
-  /// call: an input that kills again and again is quarantined.
+  /// rate   requests a second of the stream; 0: none
+  /// pause  of a caller after an answer, on average; 0: none
+  void start(double rate, Duration pause, std::uint64_t seed);
+  /// Sends one request that carries a command, and returns what became of it. No two of them have the same
+  /// rows: an input that kills again and again is quarantined.
   Prediction command(int behaviour);
   /// Ends the load and waits for what is in flight, as long as it may take; what does not come is lost.
   void stop();
 
  private:
-  void ask_again_and_again(std::uint64_t seed);
+  void ask_again_and_again(Duration pause, std::uint64_t seed);
   void stream(double rate, std::uint64_t seed);
 
   Ensemble& ensemble_;
@@ -55,7 +60,7 @@ class Load : public std::enable_shared_from_this<Load> {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::uint64_t streamed_ = 0;  // requests whose callback has not come
-  std::size_t commands_ = 0;
+  std::uint32_t commands_ = 0;
   std::vector<std::thread> threads_;
 };
 

@@ -5,6 +5,7 @@
 
 #include <ctime>
 #include <fstream>
+#include <string_view>
 
 #include "supervisor/plan.hpp"
 #include "supervisor/stress/report.hpp"
@@ -30,6 +31,19 @@ Machine Machine::here() {
 #endif
   machine.when = fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(std::time(nullptr)));
   return machine;
+}
+
+std::string answers_text(const Effects& effects) {
+  std::string text;
+  const auto tell = [&](std::uint64_t count, std::string_view what) {
+    if (count > 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, what);
+  };
+  tell(effects.lost, "lost");
+  tell(effects.twice, "twice");
+  tell(effects.wrong, "wrong");
+  tell(effects.late, "late");
+  tell(effects.failed, "failed");
+  return text.empty() ? "right" : text;
 }
 
 std::string time_text(std::optional<Duration> time) {

@@ -1,6 +1,6 @@
 // Strikes one fault after the other and watches what becomes of each, from outside.
 //
-//   quiet ── strike ──▶ noticed ──▶ replaced ──▶ votes again ── window closes ── quiet (seeded) ── next
+//   quiet ── strike ──▶ noticed ──▶ replaced ──▶ votes again ── window closes ── quiet ── next
 //              t0         event       event        an answer
 //
 // Times are differences of one monotonic clock: the strike's is ours, the others' are of the ensemble's
@@ -12,13 +12,15 @@
 #include <functional>
 #include <mutex>
 #include <optional>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "supervisor/stress/faults.hpp"
+#include "supervisor/stress/footprint.hpp"
 #include "supervisor/stress/journal.hpp"
 #include "supervisor/stress/load.hpp"
+#include "supervisor/stress/schedule.hpp"
+#include "supervisor/stress/victim.hpp"
 #include "supervisor/tutti.hpp"
 
 namespace tutti::stress {
@@ -27,6 +29,8 @@ namespace tutti::stress {
 class EventBoard {
  public:
   void put(const Event& event);
+  /// What was put so far is waited for no more.
+  void clear();
   /// The first event of an isolate that is one of `kinds` and not before `since`; nothing if it does not come
   /// until `until`.
   std::optional<Event> wait(const std::string& isolate, std::initializer_list<Event::Kind> kinds, Time since,
@@ -42,38 +46,32 @@ class EventBoard {
 struct Strike {
   std::size_t fault = 0;  // of those chosen
   std::string member;
-  Duration at{};  // since the run's begin
-  std::size_t window = 0;
+  Duration at{};                    // since the run's begin
   std::optional<Duration> noticed;  // strike to death, or to the answer without its vote
   std::optional<Duration> healed;   // from there to the first answer with its vote
   std::string problem;              // what did not hold; "" if it all did
-  bool ended_by_us = false;         // it went on living, and was ended to clean up
+  std::string left;                 // what it left behind, as Footprint::difference() says it
 };
 
 class Nemesis {
  public:
-  /// members  who is struck from outside; stand_in "" if there is none
-  Nemesis(Ensemble& ensemble, Load& load, Journal& journal, EventBoard& board, std::vector<Fault> faults,
-          const std::vector<std::string>& members, const std::string& stand_in, Time begun,
-          std::uint64_t seed, std::function<bool()> stopped);
+  /// footprint  of the ensemble at work, before anything is struck
+  Nemesis(Ensemble& ensemble, Load& load, Journal& journal, EventBoard& board, Schedule& schedule, Time begun,
+          const Footprint& footprint, std::function<bool()> stopped);
 
-  /// Strikes until `until`, in rounds of every fault in a random order. `on_strike` is told before each.
-  void run(Time until, const std::function<void(const Fault&, const std::string&)>& on_strike);
+  /// Strikes until `until`, and until each fault has struck once. `on_strike` is told before each.
+  void run(Time until, const std::function<void(const Target&)>& on_strike);
   [[nodiscard]] const std::vector<Strike>& strikes() const noexcept { return strikes_; }
-  /// True if every fault struck every target at least once.
-  [[nodiscard]] bool complete() const noexcept { return complete_; }
 
  private:
-  struct Target {
-    std::size_t fault;
-    std::string member;
-  };
   Strike strike(const Target& target);
-  void command(const Fault& fault, Strike& strike, Time begun_at, const std::string& isolate);
-  void heal(Strike& strike, const std::string& isolate, std::uint32_t member, Time since);
-  void end_stand_in(Strike& strike, const std::string& isolate, std::uint32_t member, int pid);
+  void hit(const Fault& fault, Strike& strike, const Victim& victim, Time struck);
+  void command(const Fault& fault, Strike& strike, Time struck);
+  void heal(Strike& strike, const Victim& victim, Time since);
+  void end_stand_in(Strike& strike, const Victim& victim);
+  void look_for_leavings(Strike& strike);
   void rest(Duration length);
-  [[nodiscard]] std::optional<IsolateStatus> pick(const std::string& member);
+  [[nodiscard]] Victim pick(const std::string& member);
   [[nodiscard]] std::uint32_t index_of(const std::string& member) const;
   [[nodiscard]] Duration patience() const;
 
@@ -81,13 +79,12 @@ class Nemesis {
   Load& load_;
   Journal& journal_;
   EventBoard& board_;
-  std::vector<Fault> faults_;
-  std::vector<Target> targets_;
+  Schedule& schedule_;
   Time begun_;
-  std::mt19937_64 random_;
+  Footprint footprint_;
   std::function<bool()> stopped_;
   std::vector<Strike> strikes_;
-  bool complete_ = false;
+  std::size_t picked_ = 0;  // of several isolates each has its turn
 };
 
 }  // namespace tutti::stress

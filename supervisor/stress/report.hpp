@@ -23,6 +23,9 @@ std::string to_json(const StressReport& report, const Machine& machine);
 /// One file, no network, no script: reads in light and dark, and on paper.
 std::string to_html(const StressReport& report, const Machine& machine);
 
+/// What became of the answers, in a word: "right", or "1 lost, 2 wrong".
+std::string answers_text(const Effects& effects);
+
 /// "1.23 ms"; "-" for none.
 std::string time_text(std::optional<Duration> time);
 

@@ -177,13 +177,15 @@ std::string table(const StressReport& report) {
   for (const FaultRow& row : report.rows) {
     const bool held = row.problems.empty();
     rows += fmt::format(
-        R"html(<tr><td title="{}">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.2f}</td><td class="text {}">{}</td></tr>)html",
+        R"html(<tr><td title="{}">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.2f}</td><td>{}</td><td class="text {}">{}</td></tr>)html",
         escape(row.fault.help), escape(row.fault.name), row.strikes, time_text(row.noticed),
-        time_text(row.overshoot), time_text(row.healed), row.bystander_misses, row.p99_ratio,
-        held ? "good" : "bad", held ? "held" : escape(row.problems.front()));
+        time_text(row.overshoot), time_text(row.healed), answers_text(row.effects),
+        row.effects.bystander_misses, time_text(row.bystander_p99), row.p99_ratio,
+        row.left.empty() ? "nothing" : escape(row.left), held ? "good" : "bad",
+        held ? "held" : escape(row.problems.front()));
   }
   return fmt::format(
-      R"html(<div class="wide"><table><tr><th>fault</th><th>strikes</th><th>noticed</th><th>past deadline</th><th>votes again</th><th>others missed</th><th>others' p99</th><th style="text-align:left">verdict</th></tr>{}</table></div>)html",
+      R"html(<div class="wide"><table><tr><th>fault</th><th>strikes</th><th>noticed</th><th>past deadline</th><th>votes again</th><th>answers</th><th>others missed</th><th>others' p99</th><th>of quiet</th><th>left behind</th><th style="text-align:left">verdict</th></tr>{}</table></div><p class="soft">noticed: from the strike to its death, or to the answer without its vote. votes again: from there to its next vote. past deadline: of answers that waited for it in vain. All three are medians. others' p99: of the members that were not struck, and as a multiple of the quiet stretches right before and after.</p>)html",
       rows);
 }
 
@@ -213,15 +215,15 @@ std::string to_html(const StressReport& report, const Machine& machine) {
   const Counts& counts = report.counts;
   const bool held = report.held();
   std::string facts = fact(fmt::format("{}", counts.answered), "requests answered");
-  facts += fact(fmt::format("{}", counts.lost + counts.twice), "lost or answered twice");
-  facts += fact(fmt::format("{}", counts.wrong), "wrong answers");
-  facts += fact(fmt::format("{}", counts.bystander_misses), "votes of others missed");
+  facts += fact(fmt::format("{}", counts.effects.lost + counts.effects.twice), "lost or answered twice");
+  facts += fact(fmt::format("{}", counts.effects.wrong), "wrong answers");
+  facts += fact(fmt::format("{}", counts.effects.bystander_misses), "votes of others missed");
   facts += fact(time_text(report.noticed_median), "a death noticed (median)");
   facts += fact(time_text(report.healed_median), "then votes again (median)");
   std::string html = fmt::format(
       R"html(<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>tutti stress: {0}</title><style>{1}</style></head><body><h1>tutti stress: {0}</h1><p class="verdict {2}">{3}</p><p class="soft">{4} strikes in {5:.0f} s, seed {6}, deadline {7}</p><div class="facts">{8}</div>)html",
       escape(report.ensemble), kStyle, held ? "good" : "bad",
-      held ? "Everything held." : "Not everything held.", report.strikes.size(),
+      held ? "Everything held." : "Not everything held.", report.strikes_made(),
       std::chrono::duration<double>(report.length).count(), report.seed, time_text(report.deadline), facts);
   html += fmt::format(
       R"html(<h2>Latency of answers</h2>{}<p class="soft"><span class="key" style="background:var(--p50)"></span>median<span class="key" style="background:var(--p99)"></span>99th percentile<span class="key" style="background:var(--strike)"></span>a fault strikes; shaded until its member votes again</p>)html",
@@ -229,7 +231,7 @@ std::string to_html(const StressReport& report, const Machine& machine) {
   html += "<h2>Fault by fault</h2>" + table(report);
   html += "<h2>What is left</h2>" + footprint(report);
   if (!report.problems.empty()) html += "<h2>What went wrong first</h2>" + list(report.problems);
-  if (!report.notes.empty()) html += "<h2>Left out</h2>" + list(report.notes);
+  if (!report.notes.empty()) html += "<h2>Notes</h2>" + list(report.notes);
   html +=
       fmt::format(R"html(<h2>Machine</h2><p>{}, {} cores, {}</p><p>tutti {}, {}, {}</p></body></html>)html",
                   escape(machine.processor), machine.cores, escape(machine.kernel), machine.version,

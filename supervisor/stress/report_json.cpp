@@ -14,30 +14,34 @@ Json quantiles_json(const Quantiles& q) {
       {"count", q.count}, {"p50_ns", q.p50.count()}, {"p99_ns", q.p99.count()}, {"p999_ns", q.p999.count()}};
 }
 
+Json effects_json(const Effects& effects) {
+  return {{"lost", effects.lost}, {"twice", effects.twice},   {"wrong", effects.wrong},
+          {"late", effects.late}, {"failed", effects.failed}, {"bystander_misses", effects.bystander_misses}};
+}
+
 Json counts_json(const Counts& counts) {
-  return {{"sent", counts.sent},
-          {"answered", counts.answered},
-          {"unanswered", counts.unanswered},
-          {"refused", counts.refused},
-          {"failed", counts.failed},
-          {"late", counts.late},
-          {"wrong", counts.wrong},
-          {"twice", counts.twice},
-          {"lost", counts.lost},
-          {"bystander_misses", counts.bystander_misses}};
+  Json json{{"sent", counts.sent},
+            {"answered", counts.answered},
+            {"unanswered", counts.unanswered},
+            {"refused", counts.refused}};
+  json.update(effects_json(counts.effects));
+  return json;
 }
 
 Json row_json(const FaultRow& row) {
-  return {{"fault", row.fault.name},
-          {"strikes", row.strikes},
-          {"noticed_ns", time_json(row.noticed)},
-          {"past_deadline_ns", time_json(row.overshoot)},
-          {"healed_ns", time_json(row.healed)},
-          {"bystander_misses", row.bystander_misses},
-          {"bystander_p99_ns", row.bystander_p99.count()},
-          {"p99_ratio", row.p99_ratio},
-          {"held", row.problems.empty()},
-          {"problems", row.problems}};
+  Json json{{"fault", row.fault.name},
+            {"strikes", row.strikes},
+            {"noticed_ns", time_json(row.noticed)},
+            {"past_deadline_ns", time_json(row.overshoot)},
+            {"healed_ns", time_json(row.healed)}};
+  json.update(effects_json(row.effects));
+  json.update({{"bystander_p99_ns", row.bystander_p99.count()},
+               {"quiet_p99_ns", row.quiet_p99.count()},
+               {"p99_ratio", row.p99_ratio},
+               {"left_behind", row.left},
+               {"held", row.problems.empty()},
+               {"problems", row.problems}});
+  return json;
 }
 
 Json footprint_json(const Footprint& footprint) {
@@ -59,7 +63,8 @@ std::string to_json(const StressReport& report, const Machine& machine) {
                        {"at_ns", strike.at.count()},
                        {"noticed_ns", time_json(strike.noticed)},
                        {"healed_ns", time_json(strike.healed)},
-                       {"problem", strike.problem}});
+                       {"problem", strike.problem},
+                       {"left_behind", strike.left}});
   }
   const Json json{{"ensemble", report.ensemble},
                   {"held", report.held()},

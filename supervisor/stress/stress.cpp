@@ -12,16 +12,18 @@
 #include <utility>
 
 #include "supervisor/clock.hpp"
+#include "supervisor/stress/judge.hpp"
 
 namespace tutti::stress {
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr double kRatioMax = 1.5;
-constexpr Duration kRatioFloor = 1ms;  // a p99 that grew by less is no harm, whatever the ratio
 constexpr Duration kSettle = 5s;
-constexpr std::uint32_t kRestartsMax = 1000;
+constexpr Duration kPause = 400us;            // of a caller where latencies are compared
+constexpr Duration kPerKill = 15ms;           // about
+constexpr std::uint32_t kRestartsMax = 1000;  // a second
+constexpr std::uint32_t kFailuresMax = 1'000'000;
 
 bool needs_stand_in(const std::vector<Fault>& faults) {
   return std::ranges::any_of(faults,
@@ -44,26 +46,13 @@ void add_stand_in(EnsembleConfig& config, const std::string& name, const std::st
 
 // Faults come faster here than anywhere else: what holds a member back that fails again and again would hold
 // back the next strike.
-void relax(EnsembleConfig& config) {
-  config.restart.budget = kRestartsMax;
-  config.restart.violations = kRestartsMax;
-  config.restart.rate = kRestartsMax;
+void relax(EnsembleConfig& config, bool campaign) {
+  if (campaign) config.restart.backoff_min = 1ms;
   config.restart.backoff_max = config.restart.backoff_min;
+  config.restart.budget = kFailuresMax;
+  config.restart.violations = kFailuresMax;
+  config.restart.rate = kRestartsMax;
   config.answer.breaker = false;
-}
-
-Duration median(std::vector<Duration> values) {
-  if (values.empty()) return {};
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::ranges::nth_element(values, middle);
-  return *middle;
-}
-
-Quantiles quantiles(const Histogram& histogram) {
-  return {.count = histogram.total(),
-          .p50 = histogram.quantile(0.5),
-          .p99 = histogram.quantile(0.99),
-          .p999 = histogram.quantile(0.999)};
 }
 
 /// Everything that a run holds, in the order in which it is built.
@@ -113,109 +102,106 @@ Footprint settled(const Footprint& wanted) {
   return footprint;
 }
 
-FaultRow row_of(const Fault& fault, std::size_t number, const std::vector<Strike>& strikes,
-                const Journal& journal, Duration quiet_p99) {
-  FaultRow row{.fault = fault, .problems = {}};
-  std::vector<Duration> noticed;
-  std::vector<Duration> healed;
-  std::vector<Duration> overshoot;
-  Histogram bystanders;
-  for (const Strike& strike : strikes) {
-    if (strike.fault != number) continue;
-    ++row.strikes;
-    if (strike.noticed) noticed.push_back(*strike.noticed);
-    if (strike.healed) healed.push_back(*strike.healed);
-    if (!strike.problem.empty()) row.problems.push_back(fmt::format("{}: {}", strike.member, strike.problem));
-    const Window& window = journal.window(strike.window);
-    row.bystander_misses += window.bystander_misses;
-    bystanders.add(window.bystanders);
-    if (fault.hangs) overshoot.insert(overshoot.end(), window.overshoot.begin(), window.overshoot.end());
-  }
-  if (!noticed.empty()) row.noticed = median(noticed);
-  if (!healed.empty()) row.healed = median(healed);
-  if (!overshoot.empty()) row.overshoot = median(overshoot);
-  row.bystander_p99 = bystanders.quantile(0.99);
-  if (quiet_p99 > Duration::zero() && bystanders.total() > 0) {
-    row.p99_ratio = static_cast<double>(row.bystander_p99.count()) / static_cast<double>(quiet_p99.count());
-  }
-  if (row.strikes == 0) row.problems.emplace_back("it was not struck: the run was too short");
-  if (row.bystander_misses > 0)
-    row.problems.push_back(fmt::format("{} votes of others were missed", row.bystander_misses));
-  if (row.p99_ratio > kRatioMax && row.bystander_p99 - quiet_p99 > kRatioFloor) {
-    row.problems.push_back(fmt::format("the others' p99 grew {:.1f} times", row.p99_ratio));
-  }
-  return row;
-}
+/// What a run needs while it runs.
+struct Course {
+  StressOptions& options;
+  Run& run;
+  StressReport& report;
+  Time begun;
+  std::shared_ptr<Journal> journal;
+  std::shared_ptr<Load> load;
 
-void sum_up(StressReport& report, const Journal& journal) {
-  report.counts = journal.counts();
-  report.answers = quantiles(journal.answers());
-  report.quiet = quantiles(journal.quiet());
-  report.timeline = journal.timeline();
-  report.slice = journal.slice();
-  std::vector<Duration> noticed;
-  std::vector<Duration> overshoot;
-  std::vector<Duration> healed;
-  for (std::size_t i = 0; i < report.faults.size(); ++i) {
-    const Fault& fault = report.faults[i];
-    report.rows.push_back(row_of(fault, i, report.strikes, journal, report.quiet.p99));
-    for (const Strike& strike : report.strikes) {
-      if (strike.fault != i) continue;
-      const bool killed = fault.means == Fault::Means::signal && !fault.hangs;
-      if (killed && strike.noticed) noticed.push_back(*strike.noticed);
-      if (killed && strike.healed) healed.push_back(*strike.healed);
-      const Window& window = journal.window(strike.window);
-      if (fault.hangs) overshoot.insert(overshoot.end(), window.overshoot.begin(), window.overshoot.end());
+  Course(StressOptions& chosen, Run& running, StressReport& told, Duration length, std::size_t faults)
+      : options(chosen),
+        run(running),
+        report(told),
+        begun(monotonic_now()),
+        journal(std::make_shared<Journal>(begun, length, run.config.answer.deadline,
+                                          run.config.members.size(), faults)),
+        load(std::make_shared<Load>(run.ensemble, run.inputs, run.checker, journal)) {}
+
+  void stay_quiet(Duration length) const {
+    const Time until = monotonic_now() + length;
+    while (monotonic_now() < until && !options.stopped()) {
+      options.on_progress("no fault", share(options.length));
+      std::this_thread::sleep_for(20ms);
     }
   }
-  report.noticed_median = median(noticed);
-  report.overshoot_median = median(overshoot);
-  report.healed_median = median(healed);
-  for (const Problem& problem : journal.problems()) {
-    const std::string times = problem.times > 1 ? fmt::format(", {} times", problem.times) : "";
-    report.problems.push_back(fmt::format(
-        "at {:.3f} s: {}{}", std::chrono::duration<double>(problem.first).count(), problem.text, times));
+  [[nodiscard]] double share(Duration length) const {
+    return std::min(
+        1.0, std::chrono::duration<double>(monotonic_now() - begun) / std::chrono::duration<double>(length));
   }
-}
+  void finish(const Footprint& running) {
+    report.running_difference = running.difference(settled(running));
+    load->stop();
+    report.length = monotonic_now() - begun;
+  }
+};
 
 // Load and faults, until the time is over.
-void drive(StressOptions& options, Run& run, EventBoard& board, StressReport& report) {
-  const Time begun = monotonic_now();
-  const Time until = begun + options.length;
-  const auto journal = std::make_shared<Journal>(begun, options.length, run.config.answer.deadline);
-  const auto load = std::make_shared<Load>(run.ensemble, run.inputs, run.checker, journal);
-  load->start(options.rate, options.seed);
-  const auto share = [&] {
-    return std::min(1.0, std::chrono::duration<double>(monotonic_now() - begun) /
-                             std::chrono::duration<double>(options.length));
-  };
-  // The first quiet stretch: a tenth of the run, and within reason.
-  const Time first = begun + std::clamp<Duration>(options.length / 10, 500ms, 5s);
-  while (monotonic_now() < first && !options.stopped()) {
-    options.on_progress("no fault", share());
-    std::this_thread::sleep_for(50ms);
-  }
+void strike_faults(StressOptions& options, Run& run, Schedule& schedule, EventBoard& board,
+                   StressReport& report) {
+  Course course(options, run, report, options.length, schedule.faults().size());
+  course.load->start(options.rate, kPause, options.seed);
+  course.stay_quiet(schedule.first_quiet());
   const Footprint running = Footprint::now();
-  Nemesis nemesis(run.ensemble, *load, *journal, board, options.faults, options.members, run.stand_in, begun,
-                  options.seed, options.stopped);
-  nemesis.run(until, [&](const Fault& fault, const std::string& member) {
-    options.on_progress(fmt::format("{} {}", fault.name, member), share());
+  Nemesis nemesis(run.ensemble, *course.load, *course.journal, board, schedule, course.begun, running,
+                  options.stopped);
+  nemesis.run(course.begun + options.length, [&](const Target& target) {
+    options.on_progress(fmt::format("{} {}", schedule.faults()[target.fault].name, target.member),
+                        course.share(options.length));
   });
-  report.running_difference = running.difference(settled(running));
-  load->stop();
+  course.finish(running);
+  report.faults = schedule.faults();
   report.strikes = nemesis.strikes();
-  report.length = monotonic_now() - begun;
-  sum_up(report, *journal);
+  judge_faults(report, *course.journal);
+}
+
+// Load and kills, until there were enough of them.
+void run_campaign(StressOptions& options, Run& run, Campaign& campaign, StressReport& report) {
+  const Duration expected = std::min(options.length, kPerKill * static_cast<std::int64_t>(options.kills));
+  Course course(options, run, report, expected, 1);
+  course.load->start(options.rate, Duration::zero(), options.seed);
+  course.stay_quiet(500ms);
+  const Footprint running = Footprint::now();
+  course.journal->open_window(0);
+  campaign.run(run.ensemble, *course.journal, options.kills, course.begun + options.length, options.stopped,
+               [&](std::uint64_t killed) {
+                 options.on_progress(fmt::format("{} of {} kills", killed, options.kills),
+                                     static_cast<double>(killed) / static_cast<double>(options.kills));
+               });
+  course.journal->close_window();
+  course.stay_quiet(500ms);
+  course.finish(running);
+  judge_campaign(report, *course.journal, campaign.toll(), options.kills);
+}
+
+void note(const StressOptions& options, StressReport& report, std::string text) {
+  options.on_note(text);
+  report.notes.push_back(std::move(text));
+}
+
+// Faults that this config or this length has no room for.
+void leave_out(StressOptions& options, StressReport& report) {
+  const bool second_stage =
+      options.config.combine.rule == CombineRule::stacking && !options.config.combine.model.empty();
+  const bool full = options.config.members.size() >= kMembersMax;
+  if (!needs_stand_in(options.faults) || (!second_stage && !full)) return;
+  std::erase_if(options.faults, [](const Fault& fault) { return fault.means == Fault::Means::stand_in; });
+  note(options, report,
+       second_stage ? "faults of a stand-in are left out: the stacking model takes no further member"
+                    : "faults of a stand-in are left out: there is no room for a further member");
+}
+
+void note_left_out(const StressOptions& options, StressReport& report, const Schedule& schedule) {
+  if (schedule.left_out().empty()) return;
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(schedule.needed()).count();
+  note(options, report,
+       fmt::format("{} is too short for {}, left out; --for {}s has room for all",
+                   format_duration(options.length), fmt::join(schedule.left_out(), ", "), seconds));
 }
 
 }  // namespace
-
-bool StressReport::held() const {
-  const Counts& c = counts;
-  const bool answers_right = c.failed + c.late + c.wrong + c.twice + c.lost + c.bystander_misses == 0;
-  return answers_right && running_difference.empty() && before.difference(after).empty() &&
-         std::ranges::all_of(rows, [](const FaultRow& row) { return row.problems.empty(); });
-}
 
 Result<std::string> find_stand_in() {
   std::array<char, PATH_MAX> path{};
@@ -233,44 +219,45 @@ Result<std::string> find_stand_in() {
 }
 
 Result<StressReport> run_stress(StressOptions options) {
+  const bool campaign = options.kills > 0;
   StressReport report{
       .ensemble = options.config.name, .seed = options.seed, .deadline = options.config.answer.deadline};
-  std::string stand_in;
   if (options.members.empty()) {
     for (const MemberConfig& member : options.config.members) options.members.push_back(member.name);
   }
-  const bool second_stage =
-      options.config.combine.rule == CombineRule::stacking && !options.config.combine.model.empty();
-  if ((second_stage || options.config.members.size() >= kMembersMax) && needs_stand_in(options.faults)) {
-    std::erase_if(options.faults, [](const Fault& fault) { return fault.means == Fault::Means::stand_in; });
-    report.notes.emplace_back(
-        second_stage ? "faults of a stand-in were left out: the stacking model takes no further member"
-                     : "faults of a stand-in were left out: there is no room for a further member");
-  }
-  if (needs_stand_in(options.faults)) {
+  if (campaign) options.faults.clear();
+  leave_out(options, report);
+  const std::string stand_in = needs_stand_in(options.faults) ? free_name(options.config) : std::string();
+  if (!stand_in.empty()) {
     const auto model = find_stand_in();
     if (!model) return std::unexpected(model.error());
-    stand_in = free_name(options.config);
     add_stand_in(options.config, stand_in, *model);
   }
-  if (options.faults.empty()) {
+  Schedule schedule(options.faults, options.members, stand_in, options.config.answer, options.length,
+                    options.seed);
+  note_left_out(options, report, schedule);
+  if (!campaign && schedule.faults().empty()) {
     return std::unexpected(Error{Errc::bad_usage, "there is no fault to strike with", "--faults",
-                                 "name some: --faults kill,stop"});
+                                 "name some, and give them time: --faults kill,stop --for 10s"});
   }
-  relax(options.config);
-  report.faults = options.faults;
+  relax(options.config, campaign);
   report.before = Footprint::now();
   {
-    // Outlives the ensemble, whose events it gets.
+    // Both outlive the ensemble, whose events they get.
     EventBoard board;
+    Campaign kills(options.config, options.members, options.seed);
     LaunchOptions launch{.seed = options.seed};
-    launch.on_event = [&board](const Event& event) { board.put(event); };
+    launch.on_event = [&](const Event& event) { campaign ? kills.on_event(event) : board.put(event); };
     auto launched = Ensemble::launch(options.config, std::move(launch));
     if (!launched) return std::unexpected(launched.error());
     Run run(options, std::move(*launched), stand_in);
     if (auto opened = options.on_ensemble(&run.ensemble); !opened) return std::unexpected(opened.error());
     if (auto learned = learn(run); !learned) return std::unexpected(learned.error());
-    drive(options, run, board, report);
+    if (campaign) {
+      run_campaign(options, run, kills, report);
+    } else {
+      strike_faults(options, run, schedule, board, report);
+    }
     static_cast<void>(options.on_ensemble(nullptr));
   }
   report.interrupted = options.stopped();

@@ -40,6 +40,7 @@ Json member_json(const MemberStatus& member) {
           {"load_ns", member.load.count()},
           {"isolation", name_of(level_of(member.walls))},
           {"walls", names_of(member.walls)},
+          {"template_pid", member.template_pid != 0 ? Json(member.template_pid) : Json(nullptr)},
           {"voted", member.voted},
           {"missed", missed},
           {"latency",

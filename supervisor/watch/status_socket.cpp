@@ -193,6 +193,14 @@ std::size_t count_sockets(int pid) {
       *names, [&](const std::string& name) { return name.find(own) != std::string::npos; }));
 }
 
+bool remove_dead_socket(const std::string& path) {
+  const auto [parent, name] = split(path);
+  const auto folder = open_folder(parent);
+  if (!folder || !is_socket(*folder, name)) return false;
+  const auto client = try_connect(*folder, name);
+  return client && !*client && ::unlinkat(folder->descriptor.get(), name.c_str(), 0) == 0;
+}
+
 Result<std::string> fetch_status(const std::string& path) {
   const auto [parent, name] = split(path);
   auto folder = open_folder(parent);
@@ -223,7 +231,8 @@ Result<std::string> fetch_status(const std::string& path) {
 }
 
 Result<StatusSocket> StatusSocket::open(const std::string& path, const std::string& ensemble,
-                                        std::function<std::string()> document) {
+                                        std::function<std::string()> document,
+                                        const std::function<void(const std::string& path)>& announce) {
   const auto [parent, given] = split(path);
   auto folder = path.empty() ? open_own_folder() : open_folder(parent);
   if (!folder) return std::unexpected(folder.error());
@@ -240,6 +249,7 @@ Result<StatusSocket> StatusSocket::open(const std::string& path, const std::stri
   const auto address = address_of(*folder, hidden);
   if (!address) return std::unexpected(address.error());
   for (const std::string& old : {name, hidden}) {
+    if (announce) announce(folder->path + "/" + old);
     if (!is_socket(*folder, old)) continue;
     const auto client = try_connect(*folder, old);
     if (client && !*client) ::unlinkat(folder->descriptor.get(), old.c_str(), 0);

@@ -8,7 +8,8 @@
 // read hold up no answer. One client at a time; one that takes nothing for kPatience is left.
 //
 // A supervisor that was killed leaves its socket behind. Nobody listens there, which a connect shows for
-// sure: list_sockets() removes those.
+// sure: whoever was announced the socket removes it then (cli/janitor.hpp), and list_sockets() all that are
+// so.
 #pragma once
 
 #include <functional>
@@ -28,15 +29,20 @@ Result<std::vector<std::string>> list_sockets();
 /// Sockets of one supervisor, whether or not anybody listens there.
 std::size_t count_sockets(int pid);
 
+/// Removes the socket at `path` if nobody listens there, and says whether it did. What is no socket stays.
+bool remove_dead_socket(const std::string& path);
+
 /// Reads the document that a supervisor serves. Errors: system, not_ready (nobody listens).
 Result<std::string> fetch_status(const std::string& path);
 
 class StatusSocket {
  public:
   /// Makes a socket at `path` ("" chooses its place) and serves what `document` returns; that is called from
-  /// the server's thread. Errors: system (also if somebody listens there already).
+  /// the server's thread. Before an entry is made in the file system, `announce` is told its path.
+  /// Errors: system (also if somebody listens there already).
   static Result<StatusSocket> open(const std::string& path, const std::string& ensemble,
-                                   std::function<std::string()> document);
+                                   std::function<std::string()> document,
+                                   const std::function<void(const std::string& path)>& announce = {});
   StatusSocket(StatusSocket&&) noexcept = default;
   StatusSocket& operator=(StatusSocket&&) = delete;
   /// Ends the thread and removes the socket.

@@ -34,8 +34,9 @@ has() { # FILE TEXT NAME
 }
 empty() { if [[ ! -s "$work/$1" ]]; then pass; else fail "$2: $1 should be empty"; fi; }
 same() { if [[ "$1" == "$2" ]]; then pass; else fail "$3: '$1' where '$2' was expected"; fi; }
-# Two processes a member, template and isolate; a companion, where there are pid namespaces, is not counted.
-workers_of() { echo $(($(pgrep -c -P "$1") - $(pgrep -c -x -P "$1" tutti-companion))); }
+# Two processes a member, template and isolate; companions, where there are pid namespaces, and the janitor are
+# not counted.
+workers_of() { echo $(($(pgrep -c -P "$1") - $(pgrep -c -P "$1" '^tutti-[cj]'))); }
 
 config="$examples/breast_cancer.toml"
 rows="$examples/data/breast_cancer_test.csv"
@@ -325,6 +326,18 @@ has out '"wrong": 0' "stress"
 has out '"left_behind": ""' "stress"
 # Under a sanitizer a strike may be healed after the tool's patience; that there were strikes must be so anywhere.
 if (($(grep -c '"at_ns"' "$work/out") >= 5)); then pass; else fail "stress: fewer than 5 strikes in 20 s"; fi
+expect 2 "a time too short for any fault" "$tutti" stress "$config" --faults stop --for 1s --set answer.grace=10s
+has err "--for 1" "a time too short for any fault"
+expect 2 "kills and faults" "$tutti" stress "$config" --kills 5 --faults kill
+# Kills at random moments, templates among them: whatever they cost, no answer is lost, doubled or wrong.
+code=0
+timeout 120 "$tutti" stress "$config" --kills 100 --seed 7 --set answer.deadline=1s --json >"$work/out" 2>"$work/err" || code=$?
+if ((code == 0 || code == 1)); then pass; else fail "campaign: exit code $code"; fi
+has out '"strikes": 100' "campaign"
+has out '"lost": 0' "campaign"
+has out '"twice": 0' "campaign"
+has out '"wrong": 0' "campaign"
+has out '"left_behind": ""' "campaign"
 if grep -q "</svg>" "$work/stress.html" && ! grep -qE 'src=|href=|<script' "$work/stress.html"; then pass; else fail "the report is one file"; fi
 
 printf '%d passed, %d failed\n' "$passed" "$failed"

@@ -3,12 +3,17 @@
 #include <bit>
 #include <memory>
 #include <random>
+#include <set>
+#include <string>
+#include <utility>
 
+#include "supervisor/clock.hpp"
 #include "supervisor/combine.hpp"
 #include "supervisor/stress/checker.hpp"
 #include "supervisor/stress/faults.hpp"
 #include "supervisor/stress/journal.hpp"
 #include "supervisor/stress/load.hpp"
+#include "supervisor/stress/schedule.hpp"
 #include "tests/catch.hpp"
 
 namespace tutti::stress {
@@ -79,6 +84,13 @@ Prediction answered(const EnsembleConfig& config, std::uint32_t rows, std::mt199
     value.labels[row] = static_cast<std::uint32_t>(std::max_element(first, first + outputs) - first);
   }
   prediction.value = std::move(value);
+  return prediction;
+}
+
+Prediction everybody_voted(const EnsembleConfig& config) {
+  std::mt19937 random(3);
+  Prediction prediction = answered(config, 1, random);
+  while (prediction.voted != kMembers) prediction = answered(config, 1, random);
   return prediction;
 }
 
@@ -162,32 +174,135 @@ TEST_CASE("faults: a list of names is read, one that is unknown gets a suggestio
 }
 
 TEST_CASE("journal: a vote that the struck member misses is its own affair, another's is not", "[stress]") {
-  Journal journal(Time{}, std::chrono::hours(1), std::chrono::seconds(10));
+  Journal journal(Time{}, std::chrono::hours(1), std::chrono::seconds(10), kMembers, 1);
   const EnsembleConfig config = config_of(CombineRule::mean, Task::regression);
-  std::mt19937 random(3);
-  Prediction prediction = answered(config, 1, random);
-  while (prediction.voted != kMembers) prediction = answered(config, 1, random);
+  Prediction prediction = everybody_voted(config);
   prediction.votes[1].fate.state = VoteState::crashed;
   --prediction.voted;
 
   const Ticket before = journal.send(0, false);
-  const std::size_t window = journal.open_window(1);
+  journal.open_window(0);
+  journal.strike(1);
   journal.answered(before, {}, prediction, "");  // sent before the strike, answered after it
-  CHECK(journal.counts().bystander_misses == 0);
-  CHECK(journal.window(window).bystanders.total() == kMembers - 1);
+  CHECK(journal.counts().effects.none());
+  CHECK(journal.tally(0).bystanders.total() == kMembers - 1);
   prediction.votes[2].fate.state = VoteState::late;
   journal.answered(journal.send(0, false), {}, prediction, "");
-  CHECK(journal.counts().bystander_misses == 1);
-  CHECK(journal.window(window).bystander_misses == 1);
+  CHECK(journal.counts().effects.bystander_misses == 1);
+  CHECK(journal.tally(0).effects.bystander_misses == 1);
+}
 
-  journal.watch_for(1);
-  journal.answered(before, {}, prediction, "");
-  CHECK(!journal.seen_again());
-  prediction.votes[1].fate.state = VoteState::voted;
-  journal.answered(before, {}, prediction, "");
-  CHECK(!journal.seen_again());  // it was sent before the member was watched for
-  journal.answered(journal.send(0, false), {}, prediction, "");
-  CHECK(journal.seen_again());
+TEST_CASE("journal: a member that was struck is no bystander until it stands by, and then it is",
+          "[stress]") {
+  // Goal: recovery, however long, is not held against the others; nor may it hide a miss after it.
+  Journal journal(Time{}, std::chrono::hours(1), std::chrono::seconds(10), kMembers, 2);
+  const EnsembleConfig config = config_of(CombineRule::mean, Task::regression);
+  const Prediction whole = everybody_voted(config);
+  Prediction without = whole;
+  without.votes[1].fate.state = VoteState::not_ready;
+  --without.voted;
+
+  journal.open_window(0);
+  journal.strike(1);
+  const Ticket early = journal.send(0, false);
+  journal.stand_by_when_voting(1);
+  journal.close_window();
+  journal.open_window(1);
+  journal.strike(3);  // another's turn, while the first is still away
+  journal.answered(journal.send(0, false), {}, without, "");
+  CHECK(journal.counts().effects.none());
+  journal.watch_for(1, monotonic_now());
+  journal.answered(early, {}, whole, "");
+  CHECK(journal.counts().effects.none());
+  journal.answered(journal.send(0, false), {}, without, "");
+  CHECK(journal.tally(1).effects.bystander_misses ==
+        1);  // it had voted again, and misses a vote nevertheless
+}
+
+TEST_CASE("journal: only a vote on a request sent from then on shows that a member is back", "[stress]") {
+  Journal journal(Time{}, std::chrono::hours(1), std::chrono::seconds(10), kMembers, 1);
+  const EnsembleConfig config = config_of(CombineRule::mean, Task::regression);
+  const Prediction whole = everybody_voted(config);
+  const Ticket before = journal.send(0, false);
+  journal.strike(1);
+  journal.watch_for(1, monotonic_now());
+  journal.answered(before, {}, whole, "");
+  CHECK(!journal.seen_again(1));
+  journal.answered(journal.send(0, false), {}, whole, "");
+  CHECK(journal.seen_again(1));
+}
+
+TEST_CASE("journal: what was never answered is lost, in the window in which it was sent", "[stress]") {
+  Journal journal(Time{}, std::chrono::hours(1), std::chrono::seconds(10), kMembers, 2);
+  const EnsembleConfig config = config_of(CombineRule::mean, Task::regression);
+  const Prediction whole = everybody_voted(config);
+  journal.answered(journal.send(0, false), {}, whole, "");
+  journal.open_window(1);
+  const Ticket answered = journal.send(0, false);
+  static_cast<void>(journal.send(0, false));
+  journal.refused(journal.send(0, false));
+  journal.close_window();
+  journal.answered(answered, {}, whole, "");
+  journal.close();
+  CHECK(journal.counts().effects.lost == 1);
+  CHECK(journal.tally(0).effects.lost == 0);
+  CHECK(journal.tally(1).effects.lost == 1);
+}
+
+TEST_CASE("journal: a run that takes longer than was thought keeps every answer in its timeline",
+          "[stress]") {
+  // Method: it has begun long ago, as far as the journal knows, and is said to take a second.
+  Journal journal(monotonic_now() - std::chrono::hours(1), std::chrono::seconds(1), std::chrono::hours(2),
+                  kMembers, 1);
+  const Prediction whole = everybody_voted(config_of(CombineRule::mean, Task::regression));
+  for (int i = 0; i < 10; ++i) journal.answered(journal.send(0, false), {}, whole, "");
+  std::uint64_t kept = 0;
+  for (const Slice& slice : journal.timeline()) kept += slice.latency.total();
+  CHECK(kept == 10);
+  CHECK(journal.slice() * static_cast<std::int64_t>(journal.timeline().size()) >= std::chrono::hours(1));
+}
+
+TEST_CASE("schedule: each fault strikes once before any strikes twice, and every pair in a round",
+          "[stress]") {
+  const std::vector<Fault> faults = *parse_faults("all");
+  const std::vector<std::string> members{"a", "b", "c"};
+  Schedule schedule(faults, members, "stand-in", AnswerConfig{}, std::chrono::minutes(2), 7);
+  REQUIRE(schedule.left_out().empty());
+  std::set<std::size_t> struck;
+  std::set<std::pair<std::size_t, std::string>> pairs;
+  while (schedule.incomplete()) {
+    const Target target = schedule.next();
+    CHECK(struck.insert(target.fault).second);
+    pairs.emplace(target.fault, target.member);
+    const bool outside = schedule.faults()[target.fault].means == Fault::Means::signal;
+    CHECK((target.member == "stand-in") != outside);
+  }
+  CHECK(struck.size() == faults.size());
+  const auto outside =
+      static_cast<std::size_t>(std::ranges::count(faults, Fault::Means::signal, &Fault::means));
+  const std::size_t all = faults.size() + outside * (members.size() - 1);
+  while (pairs.size() < all) {
+    const Target target = schedule.next();
+    CHECK(pairs.emplace(target.fault, target.member).second);
+  }
+}
+
+TEST_CASE("schedule: what it plans fits the time, what does not fit is named, with the time that would do",
+          "[stress]") {
+  const std::vector<Fault> faults = *parse_faults("all");
+  const auto seconds = GENERATE(1, 3, 8, 15, 30, 60, 600);
+  const Duration length = std::chrono::seconds(seconds);
+  Schedule schedule(faults, {"a", "b", "c"}, "stand-in", AnswerConfig{}, length, 3);
+  CHECK(schedule.faults().size() + schedule.left_out().size() == faults.size());
+  CHECK(schedule.left_out().empty() == (schedule.needed() <= length));
+  Duration planned = schedule.first_quiet();
+  while (schedule.incomplete()) planned += schedule.cost(schedule.next());
+  CHECK(planned <= length);
+
+  const Schedule enough(faults, {"a", "b", "c"}, "stand-in", AnswerConfig{}, schedule.needed(), 3);
+  CHECK(enough.left_out().empty());
+  // A hang costs its deadline and grace whatever the pace, so it is the first that has no room.
+  if (seconds == 1) CHECK(std::ranges::find(schedule.left_out(), "stop") != schedule.left_out().end());
 }
 
 TEST_CASE("load: inputs fit the ensemble and leave the place of a command empty", "[stress]") {

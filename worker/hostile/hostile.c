@@ -102,6 +102,12 @@ static void start_scribbling(const hostile_place* where) {
   }
 }
 
+static void* spin_for_ever(void* unused) {
+  (void)unused;
+  for (volatile unsigned count = 0;;) count = count + 1;
+  return NULL;
+}
+
 static void answer_normally(const struct state* state, const float* x, uint32_t rows, float* out) {
   for (uint32_t row = 0; row < rows; ++row) {
     const float* numbers = x + (size_t)row * state->features;
@@ -216,7 +222,15 @@ static int hostile_predict(void* opened, const float* x, uint32_t rows, float* o
     case HOSTILE_EXIT:
       exit(0);
     case HOSTILE_LOOP:
-      for (volatile unsigned count = 0;;) count = count + 1;
+      spin_for_ever(NULL);
+      break;
+    case HOSTILE_SPIN:
+      for (int others = 1; others < HOSTILE_SPINNERS; ++others) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, spin_for_ever, NULL) == 0) pthread_detach(thread);
+      }
+      spin_for_ever(NULL);
+      break;
     case HOSTILE_SLEEP:
       sleep_for_ever();
       break;

@@ -35,7 +35,8 @@ enum hostile_behaviour {
   HOSTILE_FORK_BOMB = 22, /* forks until refused, HOSTILE_FORKS times at most; returns 4 and says how often it
                              worked. Each child ends after HOSTILE_FORK_SECONDS */
   HOSTILE_ESCAPE = 23,    /* tries what no model may do, harmlessly; returns 4 and says what worked */
-  HOSTILE_BEHAVIOURS = 24
+  HOSTILE_SPIN = 24,      /* for ever, on every processor: HOSTILE_SPINNERS threads */
+  HOSTILE_BEHAVIOURS = 25
 };
 
 #define HOSTILE_MESSAGE "hostile: refused as asked"
@@ -44,6 +45,7 @@ enum hostile_behaviour {
 /* Of the last class; the first has the rest, those between have 0. */
 #define HOSTILE_PROBABILITY 0.75F
 #define HOSTILE_FLOOD_LINES 100000
+#define HOSTILE_SPINNERS 8
 #define HOSTILE_OOM_BYTES (512ul << 20)
 #define HOSTILE_FORKS 64
 #define HOSTILE_FORGE_MILLISECONDS 20
