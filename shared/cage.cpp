@@ -14,22 +14,25 @@ static_assert(static_cast<std::size_t>(Wall::cgroup_cpu) + 1 == kWallCount);
 
 using enum Wall;
 
-// Filters are never alone: under a filter that allows what a model needs to load, a path or a pid is only a
-// number, so whom it may reach is for namespaces, uids and Landlock to say.
-constexpr std::array<Threat, 7> kThreats{{
+// What a model can do that is hostile from the moment it is loaded. It is loaded before the second filter, in
+// memory that it may then change: so that filter is in none of these sets. It narrows what a model can do
+// that an input has taken over. Filters are never alone: under a filter that allows what a model needs to
+// load, a path or a pid is only a number, so whom it may reach is for namespaces, uids and Landlock to say.
+constexpr std::array<Threat, 8> kThreats{{
     {"read or change the memory of other processes",
-     {{{seccomp_load, seccomp_serve, mount_namespace},
-       {seccomp_load, seccomp_serve, landlock_files},
-       {seccomp_load, seccomp_serve, user_namespace}}}},
+     {{{seccomp_load, mount_namespace}, {seccomp_load, landlock_files}, {seccomp_load, user_namespace}}}},
     {"send signals to other processes", {{{pid_namespace}, {own_uid, no_capabilities}, {landlock_scope}}}},
     {"read or write files beside its model",
      {{{mount_namespace, seccomp_load}, {landlock_files, seccomp_load}}}},
     {"reach the network", {{{net_namespace}, {seccomp_load}}}},
-    {"run other programs or gain privileges",
-     {{{no_new_privileges, no_capabilities, seccomp_load, seccomp_serve}}}},
+    {"run other programs or gain privileges", {{{no_new_privileges, no_capabilities, seccomp_load}}}},
     {"use kernel interfaces that no model needs (io_uring, bpf, userfaultfd, perf, namespaces)",
-     {{{seccomp_load, seccomp_serve}}}},
-    {"use up descriptors, disk or processes", {{{limits, seccomp_load, seccomp_serve}}}},
+     {{{seccomp_load}}}},
+    {"use up descriptors, disk or processes",
+     {{{limits, seccomp_load, user_namespace},
+       {limits, seccomp_load, own_uid},
+       {limits, seccomp_load, cgroup_processes}}}},
+    {"leave processes behind that outlive tutti", {{{pid_namespace}}}},
 }};
 
 }  // namespace

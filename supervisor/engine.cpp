@@ -17,6 +17,8 @@
 namespace tutti {
 namespace {
 
+constexpr std::uint32_t kBellsDueMax = 1000;  // no more are forgiven, however many answers came
+
 Fingerprint random_key() {
   std::random_device random;
   const auto word = [&] { return (std::uint64_t{random()} << 32U) | random(); };
@@ -249,6 +251,7 @@ bool Engine::drain(std::uint32_t isolate, Time now) {
       break;
     }
     note_answer(isolate, *expected, consumed);
+    notes_[isolate].bells_due = std::min(notes_[isolate].bells_due + 1, kBellsDueMax);
     core_.answered(isolate, consumed.fate, now);
   }
   return any;

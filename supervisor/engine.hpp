@@ -143,6 +143,7 @@ class Engine {
   struct TemplateNotes {
     std::string last_error;
     Duration load{};
+    bool limits_told = false;  // that one of the config's limits does not hold
     Walls walls;  // that hold the member's processes, by their word and as far as they can be seen
   };
   struct IsolateNotes {
@@ -150,6 +151,7 @@ class Engine {
     std::string last_error;
     Duration load{};
     std::uint32_t idle_bells = 0;  // rung without an answer, in this second
+    std::uint32_t bells_due = 0;   // answers taken before their bell was heard
     Time bells_window;
     bool lied = false;  // its ring is not read any more
   };
@@ -164,6 +166,8 @@ class Engine {
   void wake_asked();
   bool drain(std::uint32_t isolate, Time now);
   void take_hello(std::uint32_t isolate, Time now);
+  [[nodiscard]] std::size_t member_index(const SpawnOrder& order) const;
+  [[nodiscard]] bool lacks_walls(std::size_t member) const;
   void take_walls(const SpawnOrder& order, Walls walls);
   /// The walls of a member's isolates.
   [[nodiscard]] Walls walls_of(std::size_t member) const;

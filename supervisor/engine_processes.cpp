@@ -222,6 +222,11 @@ void Engine::heed(const SpawnOrder& order, const Heard& heard, Time now) {
       take_walls(order, heard.walls);
       break;
     case Heard::Kind::loaded:
+      if (const std::size_t member = member_index(order); lacks_walls(member)) {
+        distrust(order, fmt::format("it went on with isolation that is {} where full is required",
+                                    tutti::name_of(level_of(walls_of(member)))));
+        break;
+      }
       if (order.what != What::member) break;
       template_notes_[order.index].load = heard.load;
       core_.template_ready(order.index, heard.may_fork && threads_of(process(order)->pid()) == 1, now);
@@ -280,6 +285,11 @@ void Engine::rang(std::uint32_t isolate, std::uint16_t generation, Time now) {
     carry_out();
     return;
   }
+  // A caller that looks by itself may have been faster than the bell.
+  if (notes.bells_due > 0) {
+    --notes.bells_due;
+    return;
+  }
   if (now >= notes.bells_window) {
     notes.bells_window = now + std::chrono::seconds(1);
     notes.idle_bells = 0;
@@ -326,15 +336,34 @@ void Engine::take_hello(std::uint32_t isolate, Time now) {
   tell_readiness(now);
 }
 
+std::size_t Engine::member_index(const SpawnOrder& order) const {
+  return order.what == What::member ? order.index : core_.member_of(order.index);
+}
+
+// A worker that cannot have the walls that are required says so and ends; one that goes on is no worker of
+// ours.
+bool Engine::lacks_walls(std::size_t member) const {
+  return config_.isolation.require == IsolationRequirement::full &&
+         level_of(walls_of(member)) != IsolationLevel::full;
+}
+
 // What a process says of its walls is compared with what the kernel says of them.
 void Engine::take_walls(const SpawnOrder& order, Walls walls) {
-  const std::size_t member = order.what == What::member ? order.index : core_.member_of(order.index);
+  const std::size_t member = member_index(order);
   template_notes_[member].walls = walls;
   if (auto seen = verify_from_outside(process(order)->pid(), walls); !seen)
     return distrust(order, seen.error().what);
   const IsolationLevel level = level_of(walls_of(member));
+  const IsolationLimits limits = isolation_of(config_.isolation, member_of(order));
+  if (limits.cpu_cores && !walls.has(Wall::cgroup_cpu)) {
+    if (!std::exchange(template_notes_[member].limits_told, true))
+      log_->warn(
+          "{}: isolation.cpu_cores does not hold: no control group can be made here; `tutti doctor` says "
+          "what can be done",
+          member_of(order).name);
+  }
   isolation_ = std::min(isolation_.value_or(level), level);
-  if (level >= isolation_told_ || config_.isolation.require == IsolationRequirement::none) return;
+  if (level >= isolation_told_ || config_.isolation.require != IsolationRequirement::best_effort) return;
   isolation_told_ = level;
   log_->warn("{}: isolation is {}, not full: a model could {}; `tutti doctor` says how to get the rest",
              member_of(order).name, tutti::name_of(level), names_of_open_threats(walls_of(member)));

@@ -107,11 +107,14 @@ Result<TemplateLink> TemplateLink::start(const WorkerPlan& plan, const MemberCon
   link.process_.set_anchor(true);
   ControlGroup limits = ControlGroup::create(group_limits(plan, member));
   // It makes no other process before it has read its start block, so all of them are inside.
-  const bool joined = limits.add(link.process_.pid());
+  limits.add(link.process_.pid());
+  const bool cores_hold =
+      limits.walls().has(Wall::cgroup_cpu) || !isolation_of(plan.isolation, member).cpu_cores;
   link.group_ = std::make_shared<ProcessGroup>(link.process_.pid(), std::move(limits));
-  if (!joined) {
-    return std::unexpected(Error{Errc::system, "it cannot join its control group", order.name,
-                                 "`tutti doctor` says which control groups can be used here"});
+  if (!cores_hold && plan.isolation.require == IsolationRequirement::full) {
+    return std::unexpected(Error{Errc::system,
+                                 "isolation.cpu_cores does not hold: no control group can be made",
+                                 order.name, "`tutti doctor` says what can be done"});
   }
   const StartBlock start = start_block(plan, member, order);
   if (!send_message(link.socket_.get(), bytes_of(start), {&plan.input_descriptor, kStartDescriptors})) {
@@ -122,6 +125,7 @@ Result<TemplateLink> TemplateLink::start(const WorkerPlan& plan, const MemberCon
 
 Result<void> TemplateLink::order(const ForkOrder& order,
                                  const std::array<int, kForkDescriptors>& descriptors) {
+  ++orders_;
   if (send_message(socket_.get(), bytes_of(order), descriptors)) return {};
   return std::unexpected(system_error("sendmsg", errno, "the template's control socket",
                                       "the template has ended, or does not read its orders"));
@@ -147,8 +151,11 @@ TemplateLink::Heard TemplateLink::judge(const Notice& notice, pid_t sender) {
     case NoticeKind::loading:
     case NoticeKind::loaded:
     case NoticeKind::failed: {
-      if (reported_) return violation("it reported twice");
-      reported_ = notice.kind != NoticeKind::loading;
+      // Each once and in this order: the first was said before any model code ran, and stands.
+      const bool loading = notice.kind == NoticeKind::loading;
+      if (loading ? announced_ : reported_) return violation("it reported twice");
+      if (!loading && !announced_) return violation("it reported before it said that it loads the model");
+      (loading ? announced_ : reported_) = true;
       if (auto known = recognise(sender); !known) return violation(known.error().what);
       if (notice.kind == NoticeKind::loading)
         return {.kind = Heard::Kind::loading,
@@ -160,6 +167,7 @@ TemplateLink::Heard TemplateLink::judge(const Notice& notice, pid_t sender) {
               .may_fork = notice.may_fork != 0};
     }
     case NoticeKind::born:
+      if (++births_ > orders_) return violation("it made more isolates than were ordered");
       return {
           .kind = Heard::Kind::born,
           .isolate = {.magic = kProtocolMagic, .isolate = notice.isolate, .generation = notice.generation},

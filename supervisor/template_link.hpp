@@ -103,8 +103,11 @@ class TemplateLink {
   Process process_;
   std::optional<VoteFate> ended_;  // how process_ did
   bool known_ = false;             // process_ has said that it loads the model
-  bool reported_ = false;
-  bool closed_ = false;  // nobody holds the other end of the socket any more
+  bool announced_ = false;         // it has said that it loads the model
+  bool reported_ = false;          // it has said how that ended
+  std::uint64_t orders_ = 0;
+  std::uint64_t births_ = 0;  // announced, not believed
+  bool closed_ = false;       // nobody holds the other end of the socket any more
 };
 
 }  // namespace tutti

@@ -131,8 +131,7 @@ Result<Loaded> load_library(const ModelSource& source, const std::string& where)
     const char* text = dlerror();
     return bad(one_line(text == nullptr ? "dlopen failed" : text, kWorkerTextMax), where,
                "a plug-in is a shared library for this machine; what it needs from beyond the system's "
-               "folders and its own, "
-               "isolation.read names");
+               "folders, isolation.read names");
   }
   using Entry = const tutti_plugin* (*)();
   const auto entry = reinterpret_cast<Entry>(dlsym(library, TUTTI_PLUGIN_SYMBOL));

@@ -60,15 +60,25 @@ std::vector<Hierarchy> hierarchies() {
       if (listed.find(fmt::format(",{},", wanted)) == std::string::npos) continue;
       found.push_back({std::string(wanted), mount_of(wanted) + group});
     }
-    if (controllers.empty()) found.push_back({"", mount_of("") + group});
+    if (!controllers.empty()) continue;
+    const fs::path own = mount_of("") + group;
+    found.push_back({"", own});
+    if (group != "/") found.push_back({"", own.parent_path()});
   }
   return found;
 }
 
-/// A name of its own: supervisor's pid, then a count.
+/// Pids mean something within their namespace only.
+std::uint64_t pid_namespace() {
+  struct stat status{};
+  return ::stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
+}
+
+/// A name of its own: namespace, supervisor's pid, a count.
 std::string fresh_name() {
   static std::atomic<std::uint32_t> count{0};
-  return fmt::format("{}{}-{}", kPrefix, ::getpid(), count.fetch_add(1, std::memory_order_relaxed));
+  return fmt::format("{}{}-{}-{}", kPrefix, pid_namespace(), ::getpid(),
+                     count.fetch_add(1, std::memory_order_relaxed));
 }
 
 std::string quota(double cores) {
@@ -85,12 +95,14 @@ Walls write_limits(const Hierarchy& hierarchy, const std::string& folder, const 
   const std::string processes = fmt::format("{}", limits.processes.value_or(0));
   const double cores = limits.cpu_cores.value_or(0);
   if (hierarchy.controller == "memory") {
+    write_text(folder + "/memory.swappiness", "0");
     set(limits.memory_bytes.has_value(), Wall::cgroup_memory, "memory.limit_in_bytes", memory);
   } else if (hierarchy.controller == "pids") {
     set(limits.processes.has_value(), Wall::cgroup_processes, "pids.max", processes);
   } else if (hierarchy.controller == "cpu") {
     set(limits.cpu_cores.has_value(), Wall::cgroup_cpu, "cpu.cfs_quota_us", quota(cores));
   } else {
+    write_text(folder + "/memory.swap.max", "0");
     set(limits.memory_bytes.has_value(), Wall::cgroup_memory, "memory.max", memory);
     set(limits.processes.has_value(), Wall::cgroup_processes, "pids.max", processes);
     set(limits.cpu_cores.has_value(), Wall::cgroup_cpu, "cpu.max",
@@ -99,13 +111,35 @@ Walls write_limits(const Hierarchy& hierarchy, const std::string& folder, const 
   return walls;
 }
 
-/// The pid in "tutti-PID-N"; 0 for any other name.
+/// The pid in "tutti-NAMESPACE-PID-N"; 0 for any other name, and for those of other pid namespaces.
 pid_t owner_of(std::string_view name) {
-  if (!name.starts_with(kPrefix)) return 0;
+  const std::string ours = fmt::format("{}{}-", kPrefix, pid_namespace());
+  if (!name.starts_with(ours)) return 0;
   pid_t pid = 0;
-  const char* begin = name.data() + kPrefix.size();
+  const char* begin = name.data() + ours.size();
   const auto [end, failure] = std::from_chars(begin, name.data() + name.size(), pid);
   return failure == std::errc() && end != begin && *end == '-' ? pid : 0;
+}
+
+/// What is there already for this hierarchy: v1 has each controller in a hierarchy of its own.
+bool hands_down_any(const Hierarchy& hierarchy) {
+  if (!hierarchy.controller.empty()) return true;
+  std::ifstream file(hierarchy.folder + "/cgroup.subtree_control");
+  for (std::string controller; file >> controller;) {
+    if (controller == "memory" || controller == "pids" || controller == "cpu") return true;
+  }
+  return false;
+}
+
+/// A process that was just reaped may take the kernel a moment more.
+bool remove_folder(const std::string& folder) {
+  constexpr int kTries = 10;
+  for (int i = 0; i < kTries; ++i) {
+    if (::rmdir(folder.c_str()) == 0 || errno == ENOENT) return true;
+    if (errno != EBUSY) return false;
+    ::usleep(1000);
+  }
+  return false;
 }
 
 }  // namespace
@@ -117,7 +151,6 @@ ControlGroup& ControlGroup::operator=(ControlGroup&& other) noexcept {
     remove();
     folders_ = std::exchange(other.folders_, {});
     memory_events_ = std::exchange(other.memory_events_, {});
-    walls_ = std::exchange(other.walls_, {});
   }
   return *this;
 }
@@ -127,20 +160,16 @@ ControlGroup ControlGroup::create(const GroupLimits& limits) {
   if (!limits.any()) return group;
   const std::string name = fresh_name();
   for (const Hierarchy& hierarchy : hierarchies()) {
-    // A group of v2 has what its parent hands down, which works only where no process stands in the parent.
-    if (hierarchy.controller.empty()) {
-      for (const std::string_view controller : {"+memory", "+pids", "+cpu"})
-        write_text(hierarchy.folder + "/cgroup.subtree_control", std::string(controller));
-    }
+    if (!hands_down_any(hierarchy)) continue;
     const std::string folder = fmt::format("{}/{}", hierarchy.folder, name);
     if (::mkdir(folder.c_str(), 0755) != 0) continue;
-    const Walls walls = write_limits(hierarchy, folder, limits);
+    // A second place of v2 adds nothing to the first.
+    const Walls walls = write_limits(hierarchy, folder, limits).without(group.walls());
     if (walls.empty()) {
       ::rmdir(folder.c_str());
       continue;
     }
-    group.folders_.push_back(folder);
-    group.walls_ = group.walls_ | walls;
+    group.folders_.push_back({folder, walls});
     if (walls.has(Wall::cgroup_memory)) {
       group.memory_events_ =
           folder + (hierarchy.controller.empty() ? "/memory.events" : "/memory.oom_control");
@@ -149,12 +178,18 @@ ControlGroup ControlGroup::create(const GroupLimits& limits) {
   return group;
 }
 
-bool ControlGroup::add(pid_t pid) const {
-  bool all = true;
-  for (const std::string& folder : folders_) {
-    all = write_text(folder + "/cgroup.procs", fmt::format("{}", pid)) && all;
-  }
-  return all;
+Walls ControlGroup::walls() const noexcept {
+  Walls walls;
+  for (const Folder& folder : folders_) walls = walls | folder.walls;
+  return walls;
+}
+
+void ControlGroup::add(pid_t pid) {
+  std::erase_if(folders_, [&](const Folder& folder) {
+    if (write_text(folder.path + "/cgroup.procs", fmt::format("{}", pid))) return false;
+    remove_folder(folder.path);
+    return true;
+  });
 }
 
 std::uint64_t ControlGroup::memory_kills() const {
@@ -170,7 +205,7 @@ std::uint64_t ControlGroup::memory_kills() const {
 }
 
 void ControlGroup::remove() noexcept {
-  for (const std::string& folder : folders_) ::rmdir(folder.c_str());
+  for (const Folder& folder : folders_) remove_folder(folder.path);
   folders_.clear();
 }
 

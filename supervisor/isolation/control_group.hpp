@@ -2,8 +2,10 @@
 // the kernel ended one of them for it.
 //
 // Made only where a config limits memory or cores: everything else the worker's own limits do. Works with
-// cgroup v1 (one folder for each controller) and v2 (one folder); what this process may not make is left out,
-// and said in walls(). Limits are written before the first process joins. Whatever a worker forks stays
+// cgroup v1 (one folder for each controller, below our own group) and v2 (one folder, below our own group or
+// beside it, wherever controllers are handed down: a group of v2 with processes in it cannot hand down any,
+// and which ones are handed down is the machine's to say, not ours). What this process may not make is left
+// out, and said in walls(). Limits are written before the first process joins. Whatever a worker forks stays
 // inside.
 #pragma once
 
@@ -39,18 +41,22 @@ class ControlGroup {
   static ControlGroup create(const GroupLimits& limits);
 
   /// The limits that hold for whoever joins.
-  [[nodiscard]] Walls walls() const noexcept { return walls_; }
-  /// Puts a process and all that it will fork inside. False: the limits do not hold for it.
-  [[nodiscard]] bool add(pid_t pid) const;
+  [[nodiscard]] Walls walls() const noexcept;
+  /// Puts a process and all that it will fork inside. Where it cannot join, those limits do not hold.
+  void add(pid_t pid);
   /// Processes of it that the kernel has ended because of their memory, so far.
   [[nodiscard]] std::uint64_t memory_kills() const;
 
  private:
   void remove() noexcept;
 
-  std::vector<std::string> folders_;
+  struct Folder {
+    std::string path;
+    Walls walls;
+  };
+
+  std::vector<Folder> folders_;
   std::string memory_events_;  // the file that counts; "" where memory is not limited
-  Walls walls_;
 };
 
 /// Takes away the groups of supervisors that are dead: a supervisor that is killed cannot do it itself.

@@ -103,6 +103,10 @@ Result<ProbeReport> probe_isolation(const std::string& program) {
   const auto child = start(program, writing.get());
   writing.close();
   if (!child) return std::unexpected(child.error());
+  // One that can be made can still refuse processes.
+  constexpr std::uint64_t kTrialBytes = 64U << 20U;
+  ControlGroup group = ControlGroup::create({.memory_bytes = kTrialBytes, .cpu_cores = 1, .processes = 16});
+  group.add(*child);
   const std::string text = read_all(reading.get());
   // The launcher is gone, the companion sleeps: both are children of this process.
   ::kill(-*child, SIGKILL);
@@ -123,9 +127,6 @@ Result<ProbeReport> probe_isolation(const std::string& program) {
     return std::unexpected(Error{Errc::system, "it ended without a report", program,
                                  "install tutti and tutti-worker from the same build"});
   }
-  constexpr std::uint64_t kTrialBytes = 64U << 20U;
-  const ControlGroup group =
-      ControlGroup::create({.memory_bytes = kTrialBytes, .cpu_cores = 1, .processes = 16});
   report.walls = report.walls | group.walls();
   return report;
 }
@@ -163,7 +164,8 @@ std::string_view remedy_of(Wall wall) noexcept {
     case Wall::cgroup_memory:
     case Wall::cgroup_processes:
     case Wall::cgroup_cpu:
-      return "needs root, and cgroup v1 or a v2 group without processes; without it memory is limited "
+      return "needs root, and cgroup v1 or a v2 group that hands controllers down; without it memory is "
+             "limited "
              "process by "
              "process, and cores are not";
   }

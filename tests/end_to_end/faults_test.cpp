@@ -174,6 +174,7 @@ TEST_CASE("faults: two hundred kills under load leave nothing behind and lose no
   {
     Trial trial;
     wait_until_healed(*trial.ensemble);
+    std::this_thread::sleep_for(50ms);  // the launchers are reaped
     before = Footprint::now();
     for (int kills = 0; kills < 200; ++kills) {
       wait_until_healed(*trial.ensemble);

@@ -125,7 +125,7 @@ TEST_CASE("template: a worker that says what no correct worker says is not belie
   // Goal: the control socket is no way into the supervisor. Method: a model that speaks on it while it loads.
   const auto [file, reason] = GENERATE(table<std::string, std::string>({
       {"lie_short", "it sent 5 bytes that are no notice"},
-      {"lie_born", "it speaks for an isolate that was not ordered"},
+      {"lie_born", "it made more isolates than were ordered"},
       {"lie_twice", "it reported twice"},
   }));
   CAPTURE(file);

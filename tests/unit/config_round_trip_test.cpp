@@ -61,13 +61,14 @@ class Generator {
 
  private:
   IsolationLimits isolation_limits() {
-    return {.memory = (1ULL << 20) + random_() % (1ULL << 40),
-            .cpu_cores = 0.01 + number(),
-            .nice = static_cast<std::int32_t>(below(20)),
-            .processes = 1 + below(1000),
-            .descriptors = 16 + below(1000),
-            .file_size = random_() % (1ULL << 40),
-            .read = chance() ? std::vector<std::string>{"/usr/share", "/etc/a b"} : std::vector<std::string>{}};
+    return {
+        .memory = (1ULL << 20) + random_() % (1ULL << 40),
+        .cpu_cores = 0.01 + number(),
+        .nice = static_cast<std::int32_t>(below(20)),
+        .processes = 1 + below(1000),
+        .descriptors = 16 + below(1000),
+        .file_size = random_() % (1ULL << 40),
+        .read = chance() ? std::vector<std::string>{"/usr/share", "/etc/a b"} : std::vector<std::string>{}};
   }
   std::uint32_t below(std::uint32_t limit) { return static_cast<std::uint32_t>(random_() % limit); }
   bool chance() { return below(2) == 0; }

@@ -69,8 +69,13 @@ TEST_CASE("doorbell: with flag, fence and second look no message is slept throug
 
 TEST_CASE("doorbell: without the second look messages are slept through", "[doorbell]") {
   // Goal: the test above can fail. Method: the same exchange with the protocol broken.
-  Bell bell;
-  CHECK(exchange(bell, 3'000, 100us, false) > 0);
+  // Whether the race is met is chance, so it is run until it is.
+  std::uint64_t lost = 0;
+  for (int i = 0; i < 100 && lost == 0; ++i) {
+    Bell bell;
+    lost += exchange(bell, 3'000, 100us, false);
+  }
+  CHECK(lost > 0);
 }
 
 TEST_CASE("doorbell: a wait on a word that has changed returns at once, and a limited wait ends",

@@ -71,10 +71,11 @@ Result<Caged> enter_cage(const CageRequest& request, const CageSite& site, Viola
     if (auto error = shortfall(request, {}, "built with sanitizers")) return std::unexpected(*error);
     return Caged{.missing = "built with sanitizers"};
   }
+  const bool counted = !cage::is_root_of_machine();
   cage::set_limits(request, progress);
   cage::take_own_uid(site.model, progress);
   cage::enter_namespaces(progress);
-  cage::limit_processes(request, progress);
+  cage::limit_processes(request, counted, progress);
   const auto readable = cage::readable_paths(site.model, site.readable);
   cage::enter_view(readable, progress);
   cage::drop_capabilities(progress);

@@ -54,6 +54,7 @@ constexpr std::uint32_t failing_with(int error_number) {
 constexpr std::uint32_t kNewNamespaces = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
                                          CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_PTRACE |
                                          CLONE_UNTRACED;
+constexpr std::uint32_t kSharedAnonymous = MAP_SHARED | MAP_ANONYMOUS;
 constexpr std::uint32_t kThreadFlags = CLONE_VM | CLONE_THREAD | CLONE_SIGHAND;
 
 /// BPF as it grows. Jumps of a condition reach 255 instructions, so far ones go through a jump of their own.
@@ -102,10 +103,23 @@ constexpr void add_verdict(Program& program, Verdict verdict, std::uint32_t unkn
       program.load(low_half(2));
       program.give_if_any_bit(PROT_EXEC, kViolation);
       return program.give(kAllow);
-    case Verdict::no_new_namespaces:
-      program.load(low_half(0));
-      program.give_if_any_bit(kNewNamespaces, kViolation);
+    case Verdict::counted_data:
+      program.load(low_half(2));
+      program.give_if_any_bit(PROT_EXEC, kViolation);
+      [[fallthrough]];
+    case Verdict::counted:
+      program.load(low_half(3));
+      program.give_if_any_bit(MAP_GROWSDOWN, failing_with(EPERM));
+      program.add(BPF_ALU | BPF_AND | BPF_K, kSharedAnonymous);
+      program.give_if_equal(kSharedAnonymous, failing_with(EPERM));
       return program.give(kAllow);
+    case Verdict::threads_and_isolates:
+      program.load(low_half(0));
+      program.give_if_equal(CLONE_PARENT | SIGCHLD, kAllow);
+      program.give_if_any_bit(kNewNamespaces, kViolation);
+      program.add(BPF_ALU | BPF_AND | BPF_K, kThreadFlags);
+      program.give_if_equal(kThreadFlags, kAllow);
+      return program.give(failing_with(EPERM));
     case Verdict::threads_only:
       program.load(low_half(0));
       program.give_if_any_bit(kNewNamespaces, kViolation);
@@ -133,10 +147,14 @@ constexpr void add_verdict(Program& program, Verdict verdict, std::uint32_t unkn
       return program.give(kAllow);
     case Verdict::harmless_option:
       program.load(low_half(0));
-      for (const std::uint32_t option :
-           {PR_SET_NAME, PR_GET_NAME, PR_SET_VMA, PR_SET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_NO_NEW_PRIVS,
-            PR_SET_TIMERSLACK, PR_SET_THP_DISABLE})
+      for (const std::uint32_t option : {PR_SET_NAME, PR_GET_NAME, PR_SET_VMA, PR_GET_DUMPABLE,
+                                         PR_SET_NO_NEW_PRIVS, PR_SET_TIMERSLACK, PR_SET_THP_DISABLE})
         program.give_if_equal(option, kAllow);
+      // To die with the supervisor may be asked for, and not be taken back.
+      program.add(BPF_JMP | BPF_JEQ | BPF_K, PR_SET_PDEATHSIG, 1, 0);
+      program.give(failing_with(EINVAL));
+      program.load(low_half(1));
+      program.give_if_equal(SIGKILL, kAllow);
       return program.give(failing_with(EINVAL));
     case Verdict::terminal_question:
       program.load(low_half(1));

@@ -31,16 +31,18 @@ enum class Verdict : std::uint8_t {
   not_there,  // ENOSYS, so that the C library takes an older call
   kill,
   // Depends on the call's arguments:
-  no_execute,           // mmap, mprotect: not executable memory
-  no_new_namespaces,    // clone
-  threads_only,         // clone
-  own_process,          // kill, tgkill: only this process
-  not_our_handler,      // rt_sigaction: the handler of SIGSYS stays
-  not_remove,           // madvise: MADV_REMOVE would punch holes into shared memory
-  harmless_option,      // prctl
-  terminal_question,    // ioctl: TCGETS, as isatty() asks it
-  descriptor_question,  // fcntl: nothing that reaches other processes
-  ask_only,             // prlimit64: own limits, not to change them
+  no_execute,            // mprotect: not executable memory
+  counted,               // mmap: only memory that RLIMIT_DATA counts, or a file's
+  counted_data,          // mmap: the same, and not executable
+  threads_only,          // clone
+  threads_and_isolates,  // clone: also a child of the parent, which is how a template makes isolates
+  own_process,           // kill, tgkill: only this process
+  not_our_handler,       // rt_sigaction: the handler of SIGSYS stays
+  not_remove,            // madvise: MADV_REMOVE would punch holes into shared memory
+  harmless_option,       // prctl
+  terminal_question,     // ioctl: TCGETS, as isatty() asks it
+  descriptor_question,   // fcntl: nothing that reaches other processes
+  ask_only,              // prlimit64: own limits, not to change them
 };
 
 enum class Profile : std::uint8_t { load, serve, serve_with_threads, companion };

@@ -76,7 +76,12 @@ void set_limits(const CageRequest& request, Progress& progress) {
   }
 }
 
-void limit_processes(const CageRequest& request, Progress& progress) {
+void limit_processes(const CageRequest& request, bool counted, Progress& progress) {
+  if (!counted && !progress.walls.has(Wall::own_uid)) {
+    progress.walls.remove(Wall::limits);
+    return progress.miss(Wall::limits, "RLIMIT_NPROC does not bind root, and others may not read the model",
+                         EPERM);
+  }
   const bool own = progress.walls.has(Wall::user_namespace) || progress.walls.has(Wall::own_uid);
   // Among strangers of the same uid: so many more than the whole machine has now, that the strangers can
   // grow.

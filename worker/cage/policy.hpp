@@ -138,7 +138,8 @@ constexpr void name_serving(Policy& policy) {
        SYS_uname,
        SYS_sysinfo,
        SYS_getpriority});
-  set(policy, Verdict::no_execute, {SYS_mmap, SYS_mprotect});
+  set(policy, Verdict::no_execute, {SYS_mprotect});
+  set(policy, Verdict::counted_data, {SYS_mmap});
   set(policy, Verdict::not_remove, {SYS_madvise});
   set(policy, Verdict::not_our_handler, {SYS_rt_sigaction});
   set(policy, Verdict::own_process, {SYS_kill, SYS_tgkill});
@@ -183,7 +184,6 @@ constexpr void name_loading(Policy& policy) {
        SYS_preadv,
        SYS_preadv2,
        SYS_pwrite64,
-       SYS_mmap,
        SYS_mprotect,
        SYS_msync,
        SYS_dup,
@@ -245,7 +245,9 @@ constexpr void name_loading(Policy& policy) {
   set(policy, Verdict::allow, {SYS_kill, SYS_tgkill});
   // Code generated while loading (trees compiled to machine code) may be mapped; it cannot be once serving
   // begins.
-  set(policy, Verdict::no_new_namespaces, {SYS_clone});
+  set(policy, Verdict::counted, {SYS_mmap});
+  // Threads, and the fork that makes an isolate; a model has no use for processes of its own.
+  set(policy, Verdict::threads_and_isolates, {SYS_clone});
 #if defined(__x86_64__)
   set(policy, Verdict::allow,
       {SYS_open, SYS_access, SYS_stat, SYS_lstat, SYS_readlink, SYS_dup2, SYS_pipe, SYS_alarm, SYS_getpgrp});

@@ -46,16 +46,18 @@ struct Readable {
   bool directory = false;
 };
 
-/// The runtime libraries, and the model; for a shared library also the directory that it lies in, because it
-/// may load neighbours. Opens the model to see whether it is one.
-/// And each line of `more`.
+/// The runtime libraries, the model, and each line of `more`.
 std::vector<Readable> readable_paths(const std::string& model, std::string_view more);
 
 /// nice, rlimits, oom_score_adj, umask, working directory. RLIMIT_NPROC waits for `limit_processes`.
 void set_limits(const CageRequest& request, Progress& progress);
 /// Where neither uid nor user namespace are this member's own, strangers are counted too: the limit is looser
 /// then, and only keeps the machine alive.
-void limit_processes(const CageRequest& request, Progress& progress);
+/// `counted`: the kernel counts this user's processes; it does not count those of the machine's root.
+void limit_processes(const CageRequest& request, bool counted, Progress& progress);
+
+/// Root of the machine, not of a user namespace.
+bool is_root_of_machine();
 
 /// As root: a uid of its own, if the model can be read with it. Keeps the capabilities for the next steps.
 void take_own_uid(const std::string& model, Progress& progress);

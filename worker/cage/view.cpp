@@ -32,20 +32,7 @@ constexpr std::string_view kLinkerCache = "/etc/ld.so.cache";
 // Any directory that is always there. A program without /usr would not have come so far.
 constexpr const char* kScaffold = "/usr";
 
-std::string directory_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
-}
-
-/// True for ELF files. Model files are not opened for more than this before the cage is closed.
-bool is_shared_library(const char* path) {
-  const Descriptor file(::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  std::array<char, 4> magic{};
-  return file.is_open() && ::read(file.get(), magic.data(), magic.size()) == 4 &&
-         std::string_view(magic.data(), magic.size()) == "\177ELF";
-}
-
-/// The same without links; as it was where that cannot be told.
+/// A path without links; as it was where that cannot be told.
 std::string real_path(const std::string& path) {
   const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
   return real ? std::string(real.get()) : path;
@@ -160,14 +147,7 @@ std::vector<Readable> readable_paths(const std::string& model, std::string_view 
   }
   for (const std::string_view library : kLibraries) readable.push_back({std::string(library), true});
   readable.push_back({std::string(kLinkerCache), false});
-  if (!is_shared_library(model.c_str())) {
-    readable.push_back({model, false});
-    return readable;
-  }
-  readable.push_back({directory_of(model), true});
-  if (const std::string real = real_path(model); directory_of(real) != directory_of(model)) {
-    readable.push_back({directory_of(real), true});
-  }
+  readable.push_back({model, false});
   return readable;
 }
 
