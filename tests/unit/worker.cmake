@@ -18,3 +18,4 @@ tutti_test(adapt_test SOURCES unit/adapt_test.cpp LIBRARIES tutti_models nlohman
 tutti_test(cage_test SOURCES unit/cage_test.cpp unit/cage_filter_test.cpp plugins/evil_try.c LIBRARIES tutti_cage)
 target_compile_definitions(cage_test PRIVATE EVIL_CANARY="${TUTTI_EVIL_CANARY}")
 add_dependencies(cage_test tutti_test_plugins)
+tutti_test(kernels_test SOURCES unit/kernels_test.cpp LIBRARIES tutti_models)

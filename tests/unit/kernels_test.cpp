@@ -1,0 +1,120 @@
+// Tier 1 against tier 0, which trees_test holds against an oracle: the same bits from every set of kernels
+// that this CPU runs, whatever the forest and the batch.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tests/catch.hpp"
+#include "tests/unit/random_forest.hpp"
+#include "worker/trees/compact_forest.hpp"
+#include "worker/trees/instruction_set.hpp"
+
+namespace {
+
+using namespace tutti;
+using fixture::ForestMaker;
+using fixture::Shape;
+
+/// The place of the first number whose bits differ, or -1.
+std::ptrdiff_t first_difference(const std::vector<float>& left, const std::vector<float>& right) {
+  const auto same = [](float a, float b) {
+    return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
+  };
+  const auto place = std::ranges::mismatch(left, right, same);
+  return place.in1 == left.end() ? -1 : place.in1 - left.begin();
+}
+
+/// Asks `compact` in batches of `batch` rows.
+std::vector<float> sums_of(trees::CompactForest& compact, const Forest& forest, const std::vector<float>& x,
+                           std::uint32_t batch) {
+  const auto rows = static_cast<std::uint32_t>(x.size() / forest.features);
+  std::vector<float> margins(std::size_t{rows} * forest.groups(), -1e30F);
+  for (std::uint32_t row = 0; row < rows; row += batch) {
+    const std::uint32_t count = std::min(batch, rows - row);
+    compact.sum({&x[std::size_t{row} * forest.features], count, forest.features},
+                {&margins[std::size_t{row} * forest.groups()], count, forest.groups()});
+  }
+  return margins;
+}
+
+/// Compares all kernels with tier 0 in batches of all these sizes.
+void check_all(const Forest& forest, const std::vector<float>& x, const std::vector<std::uint32_t>& batches) {
+  const auto rows = static_cast<std::uint32_t>(x.size() / forest.features);
+  std::vector<float> wanted(std::size_t{rows} * forest.groups());
+  sum_trees(forest, {x.data(), rows, forest.features}, {wanted.data(), rows, forest.groups()});
+  for (const trees::Kernels* const kernels : trees::runnable_kernels()) {
+    auto layout = trees::build_layout(forest);
+    REQUIRE(layout.has_value());
+    trees::CompactForest compact(std::move(*layout), *kernels);
+    for (const std::uint32_t batch : batches) {
+      INFO(kernels->name << ", batches of " << batch << " of " << rows << " rows");
+      CHECK(first_difference(sums_of(compact, forest, x, batch), wanted) == -1);
+    }
+  }
+}
+
+TEST_CASE("kernels: every tier and every instruction set gives the same bits", "[kernels]") {
+  // Method: random forests of all sizes that kernels distinguish (depths, planes in one register, two and
+  // memory, more thresholds than a plane holds, vectors of trees that are not full), rows with and without
+  // missing numbers, and batches round the widths of vectors and blocks.
+  ForestMaker maker(20261122);
+  constexpr std::uint32_t kFeatures[] = {1, 3, 17, 50, 63, 64, 65, 100, 128, 129, 300};
+  for (std::uint32_t round = 0; round < 90; ++round) {
+    Shape shape{.features = kFeatures[round % std::size(kFeatures)],
+                .groups = round % 5 == 4 ? 1 + maker.below(4) : 1,
+                .trees = 1 + maker.below(round % 7 == 0 ? 150 : 40),
+                .depth = round % 15,
+                .leaf_percent = round % 4 == 0 ? 2U : 25U,
+                .thresholds = round % 6 == 5 ? 3000U : 5 + maker.below(300),
+                .weighted = round % 8 == 3,
+                .one_direction = round % 3 == 0};
+    if (shape.depth > 9) shape.leaf_percent = 25;
+    const Forest forest = maker.forest(shape);
+    const std::uint32_t rows = 1 + maker.below(round % 9 == 0 ? 600 : 90);
+    const std::vector<float> x = maker.rows(shape, rows, round % 2 == 0 ? 0 : maker.below(40));
+    INFO("round " << round << ": " << shape.trees << " trees of depth " << shape.depth << ", "
+                  << shape.features << " features, " << shape.groups << " groups");
+    check_all(forest, x, {rows, 1, 2, 5, 16, 31, 33, 64, 100, 129, 200, 256});
+  }
+}
+
+TEST_CASE("kernels: a tree that is one leaf, and a batch without rows", "[kernels]") {
+  ForestMaker maker(7);
+  const Shape shape{.features = 2, .trees = 3, .depth = 0};
+  const Forest forest = maker.forest(shape);
+  check_all(forest, maker.rows(shape, 70, 20), {1, 4, 70});
+  for (const trees::Kernels* const kernels : trees::runnable_kernels()) {
+    trees::CompactForest compact(trees::build_layout(forest).value(), *kernels);
+    compact.sum({nullptr, 0, 2}, {nullptr, 0, 1});  // asserts and sanitizers would speak
+  }
+}
+
+TEST_CASE("kernels: a sum that is minus zero stays so", "[kernels]") {
+  // Goal: the lanes of a vector of trees that hold no tree add nothing, not even a plus zero.
+  Forest forest;
+  forest.features = 1;
+  forest.base_margins = {-0.0F};
+  forest.nodes = {{.value = -0.0F, .left = 0, .bits = 0}};
+  forest.trees = {{.root = 0}};
+  check_all(forest, {1.0F, 2.0F, 3.0F, 4.0F, 5.0F, 6.0F}, {1, 4, 6});
+}
+
+TEST_CASE("kernels: a forest that they do not suit says why", "[kernels]") {
+  ForestMaker maker(8);
+  Forest categorical = maker.forest({});
+  categorical.category_splits.push_back({});
+  CHECK(trees::build_layout(categorical).error() == "it has categorical splits");
+
+  Forest no_trees;
+  no_trees.features = 1;
+  no_trees.base_margins = {1.0F};
+  CHECK(trees::build_layout(no_trees).error() == "it has no trees");
+
+  Forest wide = maker.forest({.groups = 2000});
+  CHECK(trees::build_layout(wide).error() == "it has 2000 outputs, more than 1024");
+}
+
+}  // namespace

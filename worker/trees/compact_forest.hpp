@@ -1,0 +1,45 @@
+// Tier 1: a forest in the layout of kernels.hpp, with the scratch memory to answer from it.
+//
+// The same bits as sum_trees(), whatever the batch, the kernels and the way chosen: each adds the same leaves
+// to the same margin in the same order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <vector>
+
+#include "shared/tensor.hpp"
+#include "worker/trees/kernels.hpp"
+#include "worker/trees/layout.hpp"
+
+namespace tutti::trees {
+
+class CompactForest {
+ public:
+  CompactForest(Layout layout, const Kernels& kernels);
+
+  /// Sums the trees, as sum_trees() does. Allocates nothing.
+  void sum(MatrixView x, MutableMatrixView margins) noexcept;
+
+  [[nodiscard]] const Kernels& kernels() const noexcept { return kernels_; }
+  [[nodiscard]] std::size_t bytes() const noexcept;
+
+ private:
+  void sum_block(const float* x, std::uint32_t rows, float* margins) noexcept;
+  void fill_missing(const float* x, std::uint32_t rows) noexcept;
+  [[nodiscard]] bool tournament_pays(std::uint32_t rows) const noexcept;
+
+  Layout layout_;
+  const Kernels& kernels_;
+  std::uint32_t stride_ = 0;             // bytes of a row's ranks
+  std::uint64_t tournament_cost_ = 0;    // of tournament_rows rows; 0: there is no tournament
+  std::uint64_t walk_cost_ = 0;          // of one row
+  AlignedVector<std::uint8_t> bytes_;    // [kBlockRows][stride_]
+  AlignedVector<std::uint8_t> columns_;  // [planes][kBlockRows]
+  AlignedVector<std::uint32_t> words_;   // [kBlockRows][kRowWords]
+  AlignedVector<float> sums_;            // [groups][kBlockRows]
+};
+
+}  // namespace tutti::trees

@@ -1,0 +1,117 @@
+// What the kernels of tier 1 are given: plain arrays, and one table of functions for each instruction set.
+//
+//   float rows ──rank──▶ bytes [row][plane] ──walk───────────────────────────────▶ margins   few rows, deep
+//   trees
+//                              └──transpose──▶ bytes [plane][row] ──tournament──▶ margins   many rows
+//
+// A rank is the number of a feature's thresholds that are <= x. It decides every comparison with one of them:
+// x < threshold k is rank <= k. So nothing is lost, and from here on a node is a comparison of bytes. A plane
+// holds the ranks in up to 255 thresholds of one feature; a feature with more of them has several planes, and
+// one that has nodes of both default directions has two of each, which differ in what stands for NaN.
+//
+// These files are compiled once for each instruction set. They include nothing that brings inline functions
+// of the library along: the linker keeps one copy of such a function, and might keep one that this CPU cannot
+// run (kernels_test looks for it).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tutti::trees {
+
+inline constexpr std::uint32_t kBlockRows = 256;        // rows that are ranked and answered together
+inline constexpr std::uint32_t kPlaneThresholds = 255;  // of one plane
+inline constexpr std::uint32_t kRankTable = 16 + 256;   // floats of one plane: sixteen coarse, all of them
+inline constexpr std::uint32_t kTournamentDepth = 8;    // 256 leaves have numbers of one byte
+inline constexpr std::uint32_t kVectorTrees = 16;       // trees that are walked together
+inline constexpr std::uint32_t kCrown = 7;              // nodes of a tree's first three levels
+inline constexpr std::uint32_t kRowWords = 32;          // scratch of the walk for one row, in 32-bit words
+
+/// How rows become ranks.
+///   tables    [planes][kRankTable]: the thresholds at 15, 31, …, 239 and NaN, then all in order, then NaN
+///   features  [planes]: which column a plane looks at
+struct RankView {
+  const float* tables = nullptr;
+  const std::uint32_t* features = nullptr;
+  std::uint32_t planes = 0;
+  std::uint32_t stride = 0;  // bytes from one row to the next
+};
+
+/// One comparison of a tournament: rank > threshold goes right.
+struct TournamentNode {
+  std::uint32_t threshold = 0;  // the byte, four times over
+  std::uint32_t plane = 0;
+};
+
+struct TournamentTree {
+  std::uint32_t first_node = 0;  // 2^depth - 1 of them: the left subtree, the right one, the root
+  std::uint32_t first_leaf = 0;  // 2^depth of them, from left to right
+  std::uint32_t depth = 0;
+  std::uint32_t group = 0;
+};
+
+struct TournamentView {
+  const TournamentNode* nodes = nullptr;
+  const float* leaves = nullptr;
+  const TournamentTree* trees = nullptr;
+  std::uint32_t tree_count = 0;
+  std::uint32_t groups = 0;
+  const float* base_margins = nullptr;  // [groups]
+};
+
+/// Trees as words that are walked from the root, sixteen trees side by side.
+///
+///   31    24 23       plane_bits 0
+///   │ rank  │ left child │ plane │      the right child follows the left one; a leaf is its own left child
+///
+/// Only a leaf has the rank 255, which no rank exceeds. Children are numbered within their tree.
+struct WalkView {
+  const std::uint32_t* nodes = nullptr;
+  const float* values = nullptr;          // [node]: what a leaf adds
+  const std::uint32_t* crowns = nullptr;  // [vector][kCrown][kVectorTrees]: root, its children, theirs
+  const std::uint32_t* bases = nullptr;   // [vector][kVectorTrees]: a tree's first node
+  const std::uint32_t* steps = nullptr;   // [vector]: levels below the crown
+  const std::uint32_t* tree_groups = nullptr;
+  std::uint32_t tree_count = 0;
+  std::uint32_t plane_bits = 0;
+  std::uint32_t planes = 0;
+  std::uint32_t stride = 0;  // bytes from one row's ranks to the next
+  std::uint32_t groups = 0;
+  const float* base_margins = nullptr;  // [groups]
+};
+
+/// One instruction set's functions. `rows` is at most kBlockRows everywhere.
+struct Kernels {
+  const char* name = nullptr;
+  std::uint32_t tournament_rows = 0;  // rows that one comparison serves
+  std::uint32_t walk_cost = 0;  // of a step of sixteen walks, in units of one comparison of a tournament
+
+  /// Writes `planes` ranks for each row (NaN: 0) and says whether any number of these rows is NaN. What lies
+  /// behind the ranks up to the stride may be written too.
+  bool (*rank)(const RankView& view, const float* x, std::uint32_t columns, std::uint32_t rows,
+               std::uint8_t* bytes) = nullptr;
+
+  /// columns[plane << shift | row] = bytes[row * stride + plane]; `rows` a multiple of sixteen, planes
+  /// rounded up to a multiple of 64, which `stride` is too.
+  void (*transpose)(const std::uint8_t* bytes, std::uint32_t stride, std::uint32_t rows, std::uint32_t planes,
+                    std::uint8_t* columns, std::uint32_t shift) = nullptr;
+
+  /// `columns` has 1 << shift rows in each plane, at least `rows` rounded up to tournament_rows.
+  ///   sums     f32 scratch [groups][kBlockRows]
+  ///   margins  f32 [rows][groups]
+  void (*tournament)(const TournamentView& view, const std::uint8_t* columns, std::uint32_t shift,
+                     std::uint32_t rows, float* sums, float* margins) = nullptr;
+
+  ///   words    scratch [rows][kRowWords], aligned to 64 bytes
+  ///   margins  f32 [rows][groups]
+  void (*walk)(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, std::uint32_t* words,
+               float* margins) = nullptr;
+};
+
+extern const Kernels kPortableKernels;
+#if defined(__x86_64__)
+extern const Kernels kAvx2Kernels;
+extern const Kernels kAvx512Kernels;
+#endif
+
+}  // namespace tutti::trees

@@ -1,0 +1,281 @@
+// AVX-512 with byte compares (F, BW, DQ, VL): 64 rows in one comparison, sixteen trees in one walk.
+//
+// A tournament's comparison makes a mask, and one masked addition both chooses and numbers. Leaf values come
+// from registers by permutation. vpermt2ps looks at the low bits of each word only, so the numbers of rows 0,
+// 4, 8, … serve as they lie, those of rows 1, 5, 9, … after a shift: sums lie in that order until the end.
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "worker/trees/kernels.hpp"
+#include "worker/trees/tournament.hpp"
+#include "worker/trees/transpose.hpp"
+#include "worker/trees/walk.hpp"
+
+namespace tutti::trees {
+namespace {
+
+/// leaves[number & (2^kDepth - 1)] for the sixteen words of `numbers`, of which further bits are passed over.
+template <int kDepth>
+[[gnu::always_inline]] inline __m512 leaves_of(__m512i numbers, const float* leaves) {
+  if constexpr (kDepth <= 4) {
+    const auto present = static_cast<__mmask16>((1U << (1 << kDepth)) - 1);
+    if constexpr (kDepth < 4) numbers = _mm512_and_si512(numbers, _mm512_set1_epi32((1 << kDepth) - 1));
+    return _mm512_permutexvar_ps(numbers, _mm512_maskz_loadu_ps(present, leaves));
+  } else if constexpr (kDepth == 5) {
+    return _mm512_permutex2var_ps(_mm512_loadu_ps(leaves), numbers, _mm512_loadu_ps(leaves + 16));
+  } else if constexpr (kDepth == 6) {
+    const __mmask16 upper = _mm512_movepi32_mask(_mm512_slli_epi32(numbers, 26));
+    return _mm512_mask_blend_ps(upper, leaves_of<5>(numbers, leaves), leaves_of<5>(numbers, leaves + 32));
+  } else {
+    const __m512i clean = _mm512_and_si512(numbers, _mm512_set1_epi32((1 << kDepth) - 1));
+    return _mm512_i32gather_ps(clean, leaves, 4);
+  }
+}
+
+struct Rows64 {
+  using Bytes = __m512i;
+  static constexpr int kRows = 64;
+
+  [[gnu::always_inline]] static inline __m512i threshold(std::uint32_t word) {
+    return _mm512_set1_epi32(static_cast<int>(word));
+  }
+  [[gnu::always_inline]] static inline __mmask64 above(const std::uint8_t* column, __m512i threshold) {
+    return _mm512_cmplt_epu8_mask(threshold, _mm512_load_si512(column));
+  }
+  [[gnu::always_inline]] static inline Bytes lowest(const std::uint8_t* column, __m512i threshold) {
+    return _mm512_maskz_mov_epi8(above(column, threshold), _mm512_set1_epi8(1));
+  }
+  template <int kBit>
+  [[gnu::always_inline]] static inline Bytes choose(Bytes left, Bytes right, const std::uint8_t* column,
+                                                    __m512i threshold) {
+    return _mm512_mask_add_epi8(left, above(column, threshold), right,
+                                _mm512_set1_epi8(static_cast<char>(kBit)));
+  }
+  template <int kDepth>
+  [[gnu::always_inline]] static inline void add(Bytes numbers, const float* leaves, float* sums) {
+    for (unsigned part = 0; part < 4; ++part) {
+      float* const sum = sums + 16 * part;
+      const __m512 leaf = leaves_of<kDepth>(_mm512_srli_epi32(numbers, 8 * part), leaves);
+      _mm512_store_ps(sum, _mm512_add_ps(_mm512_load_ps(sum), leaf));
+    }
+  }
+  static std::uint32_t place(std::uint32_t row) { return row % 4 * 16 + row / 4; }
+};
+
+/// Half the width, for batches that would leave the other half empty.
+struct Rows32 {
+  using Bytes = __m256i;
+  static constexpr int kRows = 32;
+
+  [[gnu::always_inline]] static inline __m256i threshold(std::uint32_t word) {
+    return _mm256_set1_epi32(static_cast<int>(word));
+  }
+  [[gnu::always_inline]] static inline __mmask32 above(const std::uint8_t* column, __m256i threshold) {
+    return _mm256_cmplt_epu8_mask(threshold, _mm256_load_si256(reinterpret_cast<const __m256i*>(column)));
+  }
+  [[gnu::always_inline]] static inline Bytes lowest(const std::uint8_t* column, __m256i threshold) {
+    return _mm256_maskz_mov_epi8(above(column, threshold), _mm256_set1_epi8(1));
+  }
+  template <int kBit>
+  [[gnu::always_inline]] static inline Bytes choose(Bytes left, Bytes right, const std::uint8_t* column,
+                                                    __m256i threshold) {
+    return _mm256_mask_add_epi8(left, above(column, threshold), right,
+                                _mm256_set1_epi8(static_cast<char>(kBit)));
+  }
+  template <int kDepth>
+  [[gnu::always_inline]] static inline void add(Bytes numbers, const float* leaves, float* sums) {
+    const __m512i words[2] = {_mm512_cvtepu8_epi32(_mm256_castsi256_si128(numbers)),
+                              _mm512_cvtepu8_epi32(_mm256_extracti128_si256(numbers, 1))};
+    for (int part = 0; part < 2; ++part) {
+      float* const sum = sums + 16 * part;
+      _mm512_store_ps(sum, _mm512_add_ps(_mm512_load_ps(sum), leaves_of<kDepth>(words[part], leaves)));
+    }
+  }
+  static std::uint32_t place(std::uint32_t row) { return row; }
+};
+
+struct Lanes {
+  using Bytes = __m512i;
+  static constexpr std::uint32_t kPlanes = 64;
+
+  static Bytes load(const std::uint8_t* from) { return _mm512_loadu_si512(from); }
+  static Bytes low(Bytes left, Bytes right) { return _mm512_unpacklo_epi8(left, right); }
+  static Bytes high(Bytes left, Bytes right) { return _mm512_unpackhi_epi8(left, right); }
+  static void store(Bytes bytes, std::uint8_t* column, std::size_t next) {
+    _mm_store_si128(reinterpret_cast<__m128i*>(column), _mm512_castsi512_si128(bytes));
+    _mm_store_si128(reinterpret_cast<__m128i*>(column + next), _mm512_extracti32x4_epi32(bytes, 1));
+    _mm_store_si128(reinterpret_cast<__m128i*>(column + 2 * next), _mm512_extracti32x4_epi32(bytes, 2));
+    _mm_store_si128(reinterpret_cast<__m128i*>(column + 3 * next), _mm512_extracti32x4_epi32(bytes, 3));
+  }
+};
+
+struct Words16 {
+  using Words = __m512i;
+  static constexpr std::uint32_t kLanes = 16;
+
+  [[gnu::always_inline]] static inline Words load(const std::uint32_t* from) {
+    return _mm512_load_si512(from);
+  }
+  [[gnu::always_inline]] static inline Words add(Words left, Words right) {
+    return _mm512_add_epi32(left, right);
+  }
+  [[gnu::always_inline]] static inline Words gather(const std::uint32_t* from, Words at) {
+    return _mm512_i32gather_epi32(at, from, 4);
+  }
+  [[gnu::always_inline]] static inline __m512 gather_floats(const float* from, Words at) {
+    return _mm512_i32gather_ps(at, from, 4);
+  }
+  [[gnu::always_inline]] static inline void store_floats(float* into, __m512 floats) {
+    _mm512_store_ps(into, floats);
+  }
+  [[gnu::always_inline]] static inline Words blend(__mmask16 mask, Words no, Words yes) {
+    return _mm512_mask_blend_epi32(mask, no, yes);
+  }
+  [[gnu::always_inline]] static inline Words child(Words node, __mmask16 right, std::uint32_t plane_bits) {
+    const Words left = _mm512_srlv_epi32(_mm512_and_si512(node, _mm512_set1_epi32(0xffffff)),
+                                         _mm512_set1_epi32(static_cast<int>(plane_bits)));
+    return _mm512_mask_add_epi32(left, right, left, _mm512_set1_epi32(1));
+  }
+};
+
+/// The rank of each node's plane, in the high byte, is compared with the node as a whole: where the ranks are
+/// equal the node is not smaller, whatever its other bits.
+[[gnu::always_inline]] inline __mmask16 above(__m512i rank_on_top, __m512i node) {
+  return _mm512_cmpgt_epu32_mask(rank_on_top, node);
+}
+
+/// Up to 64 planes: all ranks of a row are one register, and a permutation finds them. Plane p is a byte of
+/// word p % 16, and a rotation by (p / 16) bytes brings it to the top. The rotation's count is taken from the
+/// node by one shift, which leaves three bits of p % 16 below it; each word is rotated back by those in
+/// advance.
+struct OneRegister {
+  using Row = __m512i;
+
+  static void prepare(const WalkView& /*view*/, const std::uint8_t* bytes, std::uint32_t* words) {
+    const auto* const quarters = reinterpret_cast<const __m128i*>(bytes);
+    __m512i row = _mm512_setzero_si512();
+    for (int quarter = 0; quarter < 4; ++quarter) {
+      row = _mm512_or_si512(_mm512_slli_epi32(row, 8),
+                            _mm512_cvtepu8_epi32(_mm_loadu_si128(quarters + quarter)));
+    }
+    const __m512i in_advance = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    _mm512_store_si512(words, _mm512_rorv_epi32(row, in_advance));
+  }
+  static Row row(const WalkView& /*view*/, const std::uint8_t* /*bytes*/, const std::uint32_t* words) {
+    return _mm512_load_si512(words);
+  }
+  [[gnu::always_inline]] static inline __mmask16 right(const WalkView& /*view*/, Row row, __m512i node) {
+    const __m512i word = _mm512_permutexvar_epi32(node, row);
+    const __m512i turned = _mm512_rolv_epi32(word, _mm512_srli_epi32(node, 1));
+    return above(_mm512_and_si512(turned, _mm512_set1_epi32(static_cast<int>(0xff000000U))), node);
+  }
+};
+
+/// Up to 128 planes: the same with two registers; plane p is a byte of word p % 32.
+struct TwoRegisters {
+  struct Row {
+    __m512i low;
+    __m512i high;
+  };
+
+  static void prepare(const WalkView& /*view*/, const std::uint8_t* bytes, std::uint32_t* words) {
+    for (int half = 0; half < 2; ++half) {
+      const auto* const from = reinterpret_cast<const __m128i*>(bytes + 16 * half);
+      __m512i row = _mm512_setzero_si512();
+      for (int quarter = 0; quarter < 4; ++quarter) {
+        row = _mm512_or_si512(_mm512_slli_epi32(row, 8),
+                              _mm512_cvtepu8_epi32(_mm_loadu_si128(from + 2 * quarter)));
+      }
+      const __m512i in_advance = _mm512_add_epi32(
+          _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3), _mm512_set1_epi32(4 * half));
+      _mm512_store_si512(words + 16 * half, _mm512_rorv_epi32(row, in_advance));
+    }
+  }
+  static Row row(const WalkView& /*view*/, const std::uint8_t* /*bytes*/, const std::uint32_t* words) {
+    return {_mm512_load_si512(words), _mm512_load_si512(words + 16)};
+  }
+  [[gnu::always_inline]] static inline __mmask16 right(const WalkView& /*view*/, const Row& row,
+                                                       __m512i node) {
+    const __m512i word = _mm512_permutex2var_epi32(row.low, node, row.high);
+    const __m512i turned = _mm512_rolv_epi32(word, _mm512_srli_epi32(node, 2));
+    return above(_mm512_and_si512(turned, _mm512_set1_epi32(static_cast<int>(0xff000000U))), node);
+  }
+};
+
+/// Any number of planes: ranks are gathered from memory.
+struct FromMemory {
+  using Row = const std::uint8_t*;
+
+  static void prepare(const WalkView& /*view*/, const std::uint8_t* /*bytes*/, std::uint32_t* /*words*/) {}
+  static Row row(const WalkView& /*view*/, const std::uint8_t* bytes, const std::uint32_t* /*words*/) {
+    return bytes;
+  }
+  [[gnu::always_inline]] static inline __mmask16 right(const WalkView& view, Row row, __m512i node) {
+    const __m512i plane =
+        _mm512_and_si512(node, _mm512_set1_epi32(static_cast<int>((1U << view.plane_bits) - 1)));
+    return above(_mm512_slli_epi32(_mm512_i32gather_epi32(plane, row, 1), 24), node);
+  }
+};
+
+bool rank(const RankView& view, const float* x, std::uint32_t columns, std::uint32_t rows,
+          std::uint8_t* bytes) {
+  __mmask16 missing = 0;
+  for (std::uint32_t row = 0; row < rows; ++row, x += columns, bytes += view.stride) {
+    std::uint32_t column = 0;
+    for (; columns - column >= 16; column += 16) {
+      const __m512 numbers = _mm512_loadu_ps(x + column);
+      missing = static_cast<__mmask16>(missing | _mm512_cmp_ps_mask(numbers, numbers, _CMP_UNORD_Q));
+    }
+    const __m512 rest =
+        _mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << (columns - column)) - 1), x + column);
+    missing = static_cast<__mmask16>(missing | _mm512_cmp_ps_mask(rest, rest, _CMP_UNORD_Q));
+    for (std::uint32_t plane = 0; plane < view.planes; ++plane) {
+      const float* const table = view.tables + std::size_t{plane} * kRankTable;
+      const __m512 number = _mm512_set1_ps(x[view.features[plane]]);
+      const unsigned coarse = _mm512_cmp_ps_mask(_mm512_load_ps(table), number, _CMP_LE_OQ);
+      const unsigned sixteens = static_cast<unsigned>(__builtin_popcount(coarse)) * 16;
+      const unsigned fine = _mm512_cmp_ps_mask(_mm512_load_ps(table + 16 + sixteens), number, _CMP_LE_OQ);
+      bytes[plane] = static_cast<std::uint8_t>(sixteens + static_cast<unsigned>(__builtin_popcount(fine)));
+    }
+  }
+  return missing != 0;
+}
+
+void tournament(const TournamentView& view, const std::uint8_t* columns, std::uint32_t shift,
+                std::uint32_t rows, float* sums, float* margins) {
+  begin_sums(view, 1U << shift, sums);
+  if (rows <= 32) {
+    add_trees<Rows32, 1>(view, columns, shift, sums);
+    return end_sums<Rows32>(view, 0, rows, sums, margins);
+  }
+  if (rows <= 64) {
+    add_trees<Rows64, 1>(view, columns, shift, sums);
+  } else if (rows <= 128) {
+    add_trees<Rows64, 2>(view, columns, shift, sums);
+  } else if (rows <= 192) {
+    add_trees<Rows64, 3>(view, columns, shift, sums);
+  } else {
+    add_trees<Rows64, 4>(view, columns, shift, sums);
+  }
+  end_sums<Rows64>(view, 0, rows, sums, margins);
+}
+
+void walk(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, std::uint32_t* words,
+          float* margins) {
+  if (view.plane_bits == 6) return walk_all<Words16, OneRegister>(view, bytes, rows, words, margins);
+  if (view.plane_bits == 7) return walk_all<Words16, TwoRegisters>(view, bytes, rows, words, margins);
+  walk_all<Words16, FromMemory>(view, bytes, rows, words, margins);
+}
+
+}  // namespace
+
+constinit const Kernels kAvx512Kernels{.name = "avx512",
+                                       .tournament_rows = 64,
+                                       .walk_cost = 22,
+                                       .rank = rank,
+                                       .transpose = transpose_all<Lanes>,
+                                       .tournament = tournament,
+                                       .walk = walk};
+
+}  // namespace tutti::trees

@@ -1,0 +1,183 @@
+// Any CPU: vectors of sixteen bytes, which the compilers know without being told an instruction set, and
+// walks of eight trees in plain words.
+#include <cstdint>
+
+#include "worker/trees/kernels.hpp"
+#include "worker/trees/tournament.hpp"
+#include "worker/trees/transpose.hpp"
+#include "worker/trees/walk.hpp"
+
+namespace tutti::trees {
+namespace {
+
+using Vector = std::uint8_t __attribute__((vector_size(16)));
+
+[[gnu::always_inline]] inline Vector load_bytes(const std::uint8_t* from) {
+  Vector bytes;
+  __builtin_memcpy(&bytes, from, sizeof bytes);
+  return bytes;
+}
+
+struct Rows16 {
+  using Bytes = Vector;
+  static constexpr int kRows = 16;
+
+  [[gnu::always_inline]] static inline Vector threshold(std::uint32_t word) {
+    return Vector{} + static_cast<std::uint8_t>(word);
+  }
+  [[gnu::always_inline]] static inline Vector above(const std::uint8_t* column, Vector threshold) {
+    return reinterpret_cast<Vector>(load_bytes(column) > threshold);
+  }
+  [[gnu::always_inline]] static inline Bytes lowest(const std::uint8_t* column, Vector threshold) {
+    return above(column, threshold) & 1;
+  }
+  template <int kBit>
+  [[gnu::always_inline]] static inline Bytes choose(Bytes left, Bytes right, const std::uint8_t* column,
+                                                    Vector threshold) {
+    const Vector goes_right = above(column, threshold);
+    return (goes_right & (right | static_cast<std::uint8_t>(kBit))) | (~goes_right & left);
+  }
+  template <int kDepth>
+  [[gnu::always_inline]] static inline void add(Bytes numbers, const float* leaves, float* sums) {
+    for (int row = 0; row < kRows; ++row) sums[row] += leaves[numbers[row]];
+  }
+  static std::uint32_t place(std::uint32_t row) { return row; }
+};
+
+struct Lanes {
+  using Bytes = Vector;
+  static constexpr std::uint32_t kPlanes = 16;
+
+  static Bytes load(const std::uint8_t* from) { return load_bytes(from); }
+  static Bytes low(Bytes left, Bytes right) {
+    return __builtin_shufflevector(left, right, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  }
+  static Bytes high(Bytes left, Bytes right) {
+    return __builtin_shufflevector(left, right, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  }
+  static void store(Bytes bytes, std::uint8_t* column, std::size_t /*next*/) {
+    __builtin_memcpy(column, &bytes, sizeof bytes);
+  }
+};
+
+struct Eight {
+  std::uint32_t lanes[8];
+};
+struct EightFloats {
+  float lanes[8];
+};
+
+struct Words8 {
+  using Words = Eight;
+  static constexpr std::uint32_t kLanes = 8;
+
+  [[gnu::always_inline]] static inline Words load(const std::uint32_t* from) {
+    Words words;
+    __builtin_memcpy(&words, from, sizeof words);
+    return words;
+  }
+  [[gnu::always_inline]] static inline Words add(const Words& left, const Words& right) {
+    Words sum;
+    for (int lane = 0; lane < 8; ++lane) sum.lanes[lane] = left.lanes[lane] + right.lanes[lane];
+    return sum;
+  }
+  [[gnu::always_inline]] static inline Words gather(const std::uint32_t* from, const Words& at) {
+    Words words;
+    for (int lane = 0; lane < 8; ++lane) words.lanes[lane] = from[at.lanes[lane]];
+    return words;
+  }
+  [[gnu::always_inline]] static inline EightFloats gather_floats(const float* from, const Words& at) {
+    EightFloats floats;
+    for (int lane = 0; lane < 8; ++lane) floats.lanes[lane] = from[at.lanes[lane]];
+    return floats;
+  }
+  [[gnu::always_inline]] static inline void store_floats(float* into, const EightFloats& floats) {
+    __builtin_memcpy(into, &floats, sizeof floats);
+  }
+  /// A mask is 0 or 1 in each lane.
+  [[gnu::always_inline]] static inline Words blend(const Words& mask, const Words& no, const Words& yes) {
+    Words words;
+    for (int lane = 0; lane < 8; ++lane) {
+      words.lanes[lane] = no.lanes[lane] ^ ((no.lanes[lane] ^ yes.lanes[lane]) & (0U - mask.lanes[lane]));
+    }
+    return words;
+  }
+  [[gnu::always_inline]] static inline Words child(const Words& node, const Words& right,
+                                                   std::uint32_t plane_bits) {
+    Words child;
+    for (int lane = 0; lane < 8; ++lane) {
+      child.lanes[lane] = ((node.lanes[lane] & 0xffffffU) >> plane_bits) + right.lanes[lane];
+    }
+    return child;
+  }
+};
+
+struct FromMemory {
+  using Row = const std::uint8_t*;
+
+  static void prepare(const WalkView& /*view*/, const std::uint8_t* /*bytes*/, std::uint32_t* /*words*/) {}
+  static Row row(const WalkView& /*view*/, const std::uint8_t* bytes, const std::uint32_t* /*words*/) {
+    return bytes;
+  }
+  [[gnu::always_inline]] static inline Eight right(const WalkView& view, Row row, const Eight& node) {
+    const std::uint32_t mask = (1U << view.plane_bits) - 1;
+    Eight goes_right;
+    for (int lane = 0; lane < 8; ++lane) {
+      goes_right.lanes[lane] =
+          static_cast<std::uint32_t>(row[node.lanes[lane] & mask] > node.lanes[lane] >> 24);
+    }
+    return goes_right;
+  }
+};
+
+/// How many of sixteen numbers are <= x.
+[[gnu::always_inline]] inline unsigned count16(const float* numbers, float x) {
+  unsigned count = 0;
+  for (int index = 0; index < 16; ++index) count += static_cast<unsigned>(numbers[index] <= x);
+  return count;
+}
+
+bool rank(const RankView& view, const float* x, std::uint32_t columns, std::uint32_t rows,
+          std::uint8_t* bytes) {
+  unsigned missing = 0;
+  for (std::uint32_t row = 0; row < rows; ++row, x += columns, bytes += view.stride) {
+    for (std::uint32_t column = 0; column < columns; ++column) {
+      missing |= static_cast<unsigned>(x[column] != x[column]);
+    }
+    for (std::uint32_t plane = 0; plane < view.planes; ++plane) {
+      const float* const table = view.tables + std::size_t{plane} * kRankTable;
+      const float number = x[view.features[plane]];
+      const unsigned sixteens = count16(table, number) * 16;
+      bytes[plane] = static_cast<std::uint8_t>(sixteens + count16(table + 16 + sixteens, number));
+    }
+  }
+  return missing != 0;
+}
+
+void tournament(const TournamentView& view, const std::uint8_t* columns, std::uint32_t shift,
+                std::uint32_t rows, float* sums, float* margins) {
+  begin_sums(view, 1U << shift, sums);
+  std::uint32_t row = 0;
+  for (; rows - row > 16; row += rows - row < 32 ? rows - row : 32) {
+    add_trees<Rows16, 2>(view, columns + row, shift, sums + row);
+  }
+  if (row < rows) add_trees<Rows16, 1>(view, columns + row, shift, sums + row);
+  end_sums<Rows16>(view, 0, rows, sums, margins);
+}
+
+void walk(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, std::uint32_t* words,
+          float* margins) {
+  walk_all<Words8, FromMemory>(view, bytes, rows, words, margins);
+}
+
+}  // namespace
+
+constinit const Kernels kPortableKernels{.name = "portable",
+                                         .tournament_rows = 16,
+                                         .walk_cost = 30,
+                                         .rank = rank,
+                                         .transpose = transpose_all<Lanes>,
+                                         .tournament = tournament,
+                                         .walk = walk};
+
+}  // namespace tutti::trees

@@ -1,0 +1,86 @@
+// A forest as the kernels want it: thresholds ranked, nodes packed, trees padded for the tournament.
+//
+//   Forest ──collect thresholds──▶ planes ──pack──▶ walk, for missing numbers and without
+//                                        └──pad───▶ tournament, where all trees are shallow enough
+//
+// Everything here is derived from the Forest and gives the same bits as it does. Nodes exist twice where some
+// feature has nodes of both default directions: once for blocks of rows in which a number is missing, once,
+// with half the planes, for all others.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "worker/trees.hpp"
+#include "worker/trees/kernels.hpp"
+
+namespace tutti::trees {
+
+/// What vectors are loaded from begins at a cache line.
+template <class T>
+struct CacheLineAllocator {
+  using value_type = T;
+  CacheLineAllocator() = default;
+  template <class U>
+  CacheLineAllocator(const CacheLineAllocator<U>& /*other*/) noexcept {}
+  T* allocate(std::size_t count) {
+    return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t{kCacheLine}));
+  }
+  void deallocate(T* memory, std::size_t count) noexcept {
+    ::operator delete(memory, count * sizeof(T), std::align_val_t{kCacheLine});
+  }
+  bool operator==(const CacheLineAllocator& /*other*/) const = default;
+};
+template <class T>
+using AlignedVector = std::vector<T, CacheLineAllocator<T>>;
+
+/// Trees of which every comparison is against a plane: one of the two ways to see missing numbers.
+struct PackedTrees {
+  std::uint32_t planes = 0;
+  std::uint32_t plane_bits = 0;
+  AlignedVector<std::uint32_t> nodes;
+  AlignedVector<std::uint32_t> crowns;
+  std::vector<TournamentNode> tournament_nodes;  // empty: no tournament
+};
+
+struct Layout {
+  std::uint32_t features = 0;
+  std::uint32_t groups = 0;
+  std::vector<float> base_margins;
+
+  // Planes [0, base_planes) are ranked; the others are the same for default right, needed where NaN occurs.
+  std::uint32_t base_planes = 0;
+  AlignedVector<float> tables;                // [base_planes][kRankTable]
+  std::vector<std::uint32_t> plane_features;  // [base_planes]
+  std::vector<std::uint8_t> plane_missing;    // [base_planes]: what stands for NaN, 0 or 255
+  std::vector<std::uint32_t> copied_from;     // [further planes]: the base plane
+
+  PackedTrees complete;  // for rows without NaN
+  PackedTrees missing;   // for the others; empty where `complete` does for both
+
+  AlignedVector<float> values;         // [node]
+  AlignedVector<std::uint32_t> bases;  // [trees, padded]
+  std::vector<std::uint32_t> steps;    // [vectors of trees]
+  std::vector<std::uint32_t> tree_groups;
+  std::vector<TournamentTree> tournament_trees;
+  AlignedVector<float> leaves;
+
+  [[nodiscard]] std::uint32_t tree_count() const noexcept {
+    return static_cast<std::uint32_t>(tree_groups.size());
+  }
+  /// Bytes that it holds.
+  [[nodiscard]] std::size_t bytes() const noexcept;
+};
+
+/// Packs `forest`. Time and memory are bounded by a small multiple of the forest's.
+/// Errors: why this forest stays in tier 0, for people: "categorical splits".
+std::expected<Layout, std::string> build_layout(const Forest& forest);
+
+/// True where build_layout is so quick that a model may begin with it.
+bool builds_at_once(const Forest& forest) noexcept;
+
+}  // namespace tutti::trees
