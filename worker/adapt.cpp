@@ -23,6 +23,7 @@ class Spread : public Model {
 
   [[nodiscard]] bool may_fork() const noexcept final { return inner_->may_fork(); }
   [[nodiscard]] bool may_start_threads() const noexcept final { return inner_->may_start_threads(); }
+  [[nodiscard]] const TierReport* tiers() const noexcept final { return inner_->tiers(); }
 
   Result<void> predict(MatrixView x, MutableMatrixView out) final {
     assert(out.rows == x.rows && out.columns == classes_);

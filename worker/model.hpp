@@ -14,6 +14,7 @@
 
 #include "shared/error.hpp"
 #include "shared/tensor.hpp"
+#include "worker/jit.hpp"
 
 namespace tutti {
 
@@ -48,6 +49,9 @@ class Model {
   /// True when it may start threads while it predicts: its isolates must then be let.
   [[nodiscard]] virtual bool may_start_threads() const noexcept { return false; }
 
+  /// Where it stands on the way to a faster tier; null for models that know none.
+  [[nodiscard]] virtual const TierReport* tiers() const noexcept { return nullptr; }
+
   /// Predicts.
   ///   x    f32 [rows][shape().features]; NaN means missing
   ///   out  f32 [rows][shape().outputs], wholly written on success; may not alias x
@@ -64,6 +68,7 @@ struct ModelSource {
   std::uint32_t features = 0;  // of the ensemble
   std::uint32_t outputs = 0;   // classes of the ensemble, or 1
   std::uint32_t rows_max = 0;  // of one request: scratch memory is sized from it
+  JitSettings jit = {};
 };
 
 /// Loads, checks and adapts: the model returned has exactly source.features and source.outputs.

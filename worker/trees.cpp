@@ -13,7 +13,6 @@
 #include <cmath>
 #include <cstddef>
 #include <span>
-#include <utility>
 
 namespace tutti {
 namespace {
@@ -129,43 +128,6 @@ void sum_all(const Forest& forest, MatrixView x, MutableMatrixView margins) noex
   }
 }
 
-class TreeModel final : public Model {
- public:
-  explicit TreeModel(Forest forest) : forest_(std::move(forest)) {
-    // Only here is the answer narrower than the margins, which then cannot live in the answer's memory.
-    if (forest_.link == Link::first_max) scratch_.resize(std::size_t{kScratchRows} * forest_.groups());
-  }
-
-  [[nodiscard]] ModelShape shape() const noexcept override {
-    return {.features = forest_.features,
-            .outputs = link_outputs(forest_.link, forest_.groups()),
-            .kind = link_kind(forest_.link),
-            .classes = link_classes(forest_.link, forest_.groups())};
-  }
-
-  Result<void> predict(MatrixView x, MutableMatrixView out) override {
-    assert(x.columns == forest_.features && out.rows == x.rows && out.columns == shape().outputs);
-    if (scratch_.empty()) {
-      sum_trees(forest_, x, out);
-      apply_link(forest_.link, out, out);
-      return {};
-    }
-    for (std::uint32_t first = 0; first < x.rows; first += std::min(kScratchRows, x.rows - first)) {
-      const std::uint32_t rows = std::min(kScratchRows, x.rows - first);
-      const MutableMatrixView margins{scratch_.data(), rows, forest_.groups()};
-      sum_trees(forest_, {x.row(first).data(), rows, x.columns}, margins);
-      apply_link(forest_.link, margins, {out.row(first).data(), rows, out.columns});
-    }
-    return {};
-  }
-
- private:
-  static constexpr std::uint32_t kScratchRows = 64;
-
-  Forest forest_;
-  std::vector<float> scratch_;
-};
-
 }  // namespace
 
 void sum_trees(const Forest& forest, MatrixView x, MutableMatrixView margins) noexcept {
@@ -178,10 +140,6 @@ void sum_trees(const Forest& forest, MatrixView x, MutableMatrixView margins) no
   } else {
     sum_all<true>(forest, x, margins);
   }
-}
-
-std::unique_ptr<Model> make_tree_model(Forest forest) {
-  return std::make_unique<TreeModel>(std::move(forest));
 }
 
 }  // namespace tutti

@@ -13,13 +13,11 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "shared/limits.hpp"
 #include "shared/tensor.hpp"
 #include "worker/link.hpp"
-#include "worker/model.hpp"
 
 namespace tutti {
 
@@ -71,8 +69,5 @@ struct Forest {
 ///   margins  f32 [rows][groups], wholly written
 /// Allocates nothing.
 void sum_trees(const Forest& forest, MatrixView x, MutableMatrixView margins) noexcept;
-
-/// A model that interprets `forest`.
-std::unique_ptr<Model> make_tree_model(Forest forest);
 
 }  // namespace tutti

@@ -15,6 +15,7 @@
 #include "worker/file.hpp"
 #include "worker/link.hpp"
 #include "worker/text.hpp"
+#include "worker/tree_model.hpp"
 #include "worker/trees.hpp"
 #include "worker/xgboost_linear.hpp"
 #include "worker/xgboost_reader.hpp"
@@ -100,7 +101,8 @@ float to_margin(float base_score, Base base) {
 /// Makes a model of what was read, checking that its parts fit each other.
 class Assembler {
  public:
-  Assembler(XgboostFile file, std::string_view name) : file_(std::move(file)), name_(name) {}
+  Assembler(XgboostFile file, std::string_view name, const JitSettings& jit)
+      : file_(std::move(file)), name_(name), jit_(jit) {}
 
   Result<std::unique_ptr<Model>> assemble() {
     if (Result<void> found = find_objective(); !found) return std::unexpected(found.error());
@@ -250,7 +252,7 @@ class Assembler {
     file_.forest.base_margins = std::move(base_margins_);
     file_.forest.weighted = file_.weighted;
     file_.forest.link = objective_->link;
-    return make_tree_model(std::move(file_.forest));
+    return make_tree_model(std::move(file_.forest), jit_);
   }
 
   Result<void> check_finite(std::string_view array, const std::vector<float>& numbers) const {
@@ -262,6 +264,7 @@ class Assembler {
 
   XgboostFile file_;
   std::string name_;
+  JitSettings jit_;
   const Objective* objective_ = nullptr;
   std::uint32_t features_ = 0;
   std::uint32_t groups_ = 0;
@@ -283,16 +286,17 @@ bool looks_like_ubjson(std::span<const std::byte> head) noexcept {
   return text.size() >= 2 && text[0] == '{' && std::string_view("LlIiU#$").contains(text[1]);
 }
 
-Result<std::unique_ptr<Model>> parse_xgboost(std::span<const std::byte> bytes, std::string_view name) {
+Result<std::unique_ptr<Model>> parse_xgboost(std::span<const std::byte> bytes, std::string_view name,
+                                             const JitSettings& jit) {
   Result<XgboostFile> file = read_xgboost(bytes, name);
   if (!file) return std::unexpected(std::move(file.error()));
-  return Assembler(std::move(*file), name).assemble();
+  return Assembler(std::move(*file), name, jit).assemble();
 }
 
 Result<std::unique_ptr<Model>> load_xgboost(const ModelSource& source) {
   const Result<FileBytes> bytes = read_model_file(source.path);
   if (!bytes) return std::unexpected(bytes.error());
-  return parse_xgboost(bytes->view(), file_name(source.path));
+  return parse_xgboost(bytes->view(), file_name(source.path), source.jit);
 }
 
 }  // namespace tutti

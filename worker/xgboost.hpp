@@ -25,7 +25,8 @@ bool looks_like_ubjson(std::span<const std::byte> head) noexcept;
 /// A model from the bytes of a file; `name` is what errors call it. Not adapted to any ensemble.
 /// Memory and time are bounded by the number of bytes.
 /// Errors: bad_model.
-Result<std::unique_ptr<Model>> parse_xgboost(std::span<const std::byte> bytes, std::string_view name);
+Result<std::unique_ptr<Model>> parse_xgboost(std::span<const std::byte> bytes, std::string_view name,
+                                             const JitSettings& jit = {});
 
 /// Reads source.path. Errors: as read_model_file and parse_xgboost.
 Result<std::unique_ptr<Model>> load_xgboost(const ModelSource& source);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/catch.hpp"
+#include "worker/tree_model.hpp"
 
 namespace {
 

@@ -33,6 +33,14 @@ template <int kDepth>
   }
 }
 
+/// A vector of equal bytes that lies in a register. Left to themselves compilers broadcast it anew from a
+/// general register, on the very port that compares.
+[[gnu::always_inline]] inline __m512i equal_bytes(int byte) {
+  __m512i bytes = _mm512_set1_epi8(static_cast<char>(byte));
+  __asm__("" : "+v"(bytes));
+  return bytes;
+}
+
 struct Rows64 {
   using Bytes = __m512i;
   static constexpr int kRows = 64;
@@ -44,13 +52,12 @@ struct Rows64 {
     return _mm512_cmplt_epu8_mask(threshold, _mm512_load_si512(column));
   }
   [[gnu::always_inline]] static inline Bytes lowest(const std::uint8_t* column, __m512i threshold) {
-    return _mm512_maskz_mov_epi8(above(column, threshold), _mm512_set1_epi8(1));
+    return _mm512_maskz_mov_epi8(above(column, threshold), equal_bytes(1));
   }
   template <int kBit>
   [[gnu::always_inline]] static inline Bytes choose(Bytes left, Bytes right, const std::uint8_t* column,
                                                     __m512i threshold) {
-    return _mm512_mask_add_epi8(left, above(column, threshold), right,
-                                _mm512_set1_epi8(static_cast<char>(kBit)));
+    return _mm512_mask_add_epi8(left, above(column, threshold), right, equal_bytes(kBit));
   }
   template <int kDepth>
   [[gnu::always_inline]] static inline void add(Bytes numbers, const float* leaves, float* sums) {
@@ -75,13 +82,13 @@ struct Rows32 {
     return _mm256_cmplt_epu8_mask(threshold, _mm256_load_si256(reinterpret_cast<const __m256i*>(column)));
   }
   [[gnu::always_inline]] static inline Bytes lowest(const std::uint8_t* column, __m256i threshold) {
-    return _mm256_maskz_mov_epi8(above(column, threshold), _mm256_set1_epi8(1));
+    return _mm256_maskz_mov_epi8(above(column, threshold), _mm512_castsi512_si256(equal_bytes(1)));
   }
   template <int kBit>
   [[gnu::always_inline]] static inline Bytes choose(Bytes left, Bytes right, const std::uint8_t* column,
                                                     __m256i threshold) {
     return _mm256_mask_add_epi8(left, above(column, threshold), right,
-                                _mm256_set1_epi8(static_cast<char>(kBit)));
+                                _mm512_castsi512_si256(equal_bytes(kBit)));
   }
   template <int kDepth>
   [[gnu::always_inline]] static inline void add(Bytes numbers, const float* leaves, float* sums) {

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <memory>
 #include <new>
 #include <string>
 #include <vector>
@@ -76,8 +77,27 @@ struct Layout {
   [[nodiscard]] std::size_t bytes() const noexcept;
 };
 
-/// Packs `forest`. Time and memory are bounded by a small multiple of the forest's.
-/// Errors: why this forest stays in tier 0, for people: "categorical splits".
+/// Builds a layout a slice at a time, so that requests need not wait for the whole of it. Keeps a reference
+/// to the forest. Time and memory are bounded by a small multiple of the forest's.
+class LayoutBuilder {
+ public:
+  explicit LayoutBuilder(const Forest& forest);
+  LayoutBuilder(LayoutBuilder&& other) noexcept;
+  ~LayoutBuilder();
+
+  /// Works on about `nodes` nodes, at least a tree's or a feature's. True when there is nothing left to do.
+  bool advance(std::size_t nodes);
+
+  /// What was built, once advance() has said true.
+  /// Errors: why this forest stays in tier 0, for people: "it has categorical splits".
+  std::expected<Layout, std::string> take();
+
+ private:
+  class Work;
+  std::unique_ptr<Work> work_;
+};
+
+/// All at once.
 std::expected<Layout, std::string> build_layout(const Forest& forest);
 
 /// True where build_layout is so quick that a model may begin with it.
