@@ -22,7 +22,7 @@ CompactForest::CompactForest(Layout layout, const Kernels& kernels)
   stride_ = round_up(planes + kGatherReach, 64);
   bytes_.resize(std::size_t{kBlockRows} * stride_ + 64);
   words_.resize(std::size_t{kBlockRows} * kRowWords);
-  for (const std::uint32_t steps : layout_.steps) walk_cost_ += kernels_.walk_cost * (steps + 3);
+  for (const std::uint32_t levels : layout_.levels) walk_cost_ += kernels_.walk_cost * (levels + 1);
   if (layout_.tournament_trees.empty()) return;
   columns_.resize(std::size_t{stride_} * kBlockRows);
   sums_.resize(std::size_t{layout_.groups} * kBlockRows);
@@ -51,17 +51,16 @@ bool CompactForest::tournament_pays(std::uint32_t rows) const noexcept {
 
 void CompactForest::sum_block(const float* x, std::uint32_t rows, float* margins) noexcept {
   const RankView rank{.tables = layout_.tables.data(),
+                      .trees = layout_.search_trees.data(),
                       .features = layout_.plane_features.data(),
                       .planes = layout_.base_planes,
                       .stride = stride_};
-  const bool missing = kernels_.rank(rank, x, layout_.features, rows, bytes_.data());
-  if (missing) fill_missing(x, rows);
-  const PackedTrees& trees = missing && layout_.missing.planes != 0 ? layout_.missing : layout_.complete;
   if (tournament_pays(rows)) {
     const auto shift = static_cast<std::uint32_t>(
         std::max(std::bit_width(rows - 1), std::bit_width(std::min(kernels_.tournament_rows, 32U) - 1)));
-    kernels_.transpose(bytes_.data(), stride_, round_up(rows, 16), trees.planes, columns_.data(), shift);
-    const TournamentView view{.nodes = trees.tournament_nodes.data(),
+    const bool missing = kernels_.rank_columns(rank, x, layout_.features, rows, columns_.data(), shift);
+    if (missing) fill_missing(x, rows, columns_.data(), 1, std::size_t{1} << shift);
+    const TournamentView view{.nodes = trees_for(missing).tournament_nodes.data(),
                               .leaves = layout_.leaves.data(),
                               .trees = layout_.tournament_trees.data(),
                               .tree_count = layout_.tree_count(),
@@ -70,34 +69,49 @@ void CompactForest::sum_block(const float* x, std::uint32_t rows, float* margins
     kernels_.tournament(view, columns_.data(), shift, rows, sums_.data(), margins);
     return;
   }
-  const WalkView view{.nodes = trees.nodes.data(),
-                      .values = layout_.values.data(),
+  const bool missing = kernels_.rank_rows(rank, x, layout_.features, rows, bytes_.data());
+  if (missing) fill_missing(x, rows, bytes_.data(), stride_, 1);
+  const PackedTrees& trees = trees_for(missing);
+  const WalkView view{.words = trees.words.data(),
                       .crowns = trees.crowns.data(),
                       .bases = layout_.bases.data(),
-                      .steps = layout_.steps.data(),
+                      .levels = layout_.levels.data(),
                       .tree_groups = layout_.tree_groups.data(),
                       .tree_count = layout_.tree_count(),
                       .plane_bits = trees.plane_bits,
-                      .planes = trees.planes,
                       .stride = stride_,
                       .groups = layout_.groups,
                       .base_margins = layout_.base_margins.data()};
   kernels_.walk(view, bytes_.data(), rows, words_.data(), margins);
 }
 
-void CompactForest::fill_missing(const float* x, std::uint32_t rows) noexcept {
-  for (std::uint32_t row = 0; row < rows; ++row) {
-    const float* const numbers = x + std::size_t{row} * layout_.features;
-    std::uint8_t* const ranks = bytes_.data() + std::size_t{row} * stride_;
-    std::uint8_t* const copies = ranks + layout_.base_planes;
-    for (std::size_t copy = 0; copy < layout_.copied_from.size(); ++copy) {
-      const std::uint32_t plane = layout_.copied_from[copy];
-      const float number = numbers[layout_.plane_features[plane]];
-      copies[copy] = number != number ? std::uint8_t{255} : ranks[plane];
+const PackedTrees& CompactForest::trees_for(bool missing) const noexcept {
+  return missing && layout_.missing.planes != 0 ? layout_.missing : layout_.complete;
+}
+
+void CompactForest::fill_missing(const float* x, std::uint32_t rows, std::uint8_t* ranks,
+                                 std::size_t next_row, std::size_t next_plane) noexcept {
+  // Copies first: they take the ranks of numbers that are there.
+  for (std::size_t copy = 0; copy < layout_.copied_from.size(); ++copy) {
+    const std::uint32_t plane = layout_.copied_from[copy];
+    const std::uint8_t* from = ranks + plane * next_plane;
+    std::uint8_t* into = ranks + (layout_.base_planes + copy) * next_plane;
+    const float* number = x + layout_.plane_features[plane];
+    for (std::uint32_t row = 0; row < rows; ++row) {
+      *into = *number != *number ? std::uint8_t{255} : *from;
+      number += layout_.features;
+      from += next_row;
+      into += next_row;
     }
-    for (std::uint32_t plane = 0; plane < layout_.base_planes; ++plane) {
-      const float number = numbers[layout_.plane_features[plane]];
-      if (number != number) ranks[plane] = layout_.plane_missing[plane];
+  }
+  for (std::uint32_t plane = 0; plane < layout_.base_planes; ++plane) {
+    if (layout_.plane_missing[plane] == 0) continue;  // as ranked
+    std::uint8_t* into = ranks + plane * next_plane;
+    const float* number = x + layout_.plane_features[plane];
+    for (std::uint32_t row = 0; row < rows; ++row) {
+      if (*number != *number) *into = layout_.plane_missing[plane];
+      number += layout_.features;
+      into += next_row;
     }
   }
 }

@@ -28,7 +28,9 @@ class CompactForest {
 
  private:
   void sum_block(const float* x, std::uint32_t rows, float* margins) noexcept;
-  void fill_missing(const float* x, std::uint32_t rows) noexcept;
+  [[nodiscard]] const PackedTrees& trees_for(bool missing) const noexcept;
+  void fill_missing(const float* x, std::uint32_t rows, std::uint8_t* ranks, std::size_t next_row,
+                    std::size_t next_plane) noexcept;
   [[nodiscard]] bool tournament_pays(std::uint32_t rows) const noexcept;
 
   Layout layout_;

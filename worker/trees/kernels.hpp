@@ -1,8 +1,7 @@
 // What the kernels of tier 1 are given: plain arrays, and one table of functions for each instruction set.
 //
-//   float rows ──rank──▶ bytes [row][plane] ──walk───────────────────────────────▶ margins   few rows, deep
-//   trees
-//                              └──transpose──▶ bytes [plane][row] ──tournament──▶ margins   many rows
+//   float rows ──rank_rows────▶ bytes [row][plane] ──walk────────▶ margins   few rows, deep trees
+//             └──rank_columns──▶ bytes [plane][row] ──tournament──▶ margins   many rows
 //
 // A rank is the number of a feature's thresholds that are <= x. It decides every comparison with one of them:
 // x < threshold k is rank <= k. So nothing is lost, and from here on a node is a comparison of bytes. A plane
@@ -21,7 +20,8 @@ namespace tutti::trees {
 
 inline constexpr std::uint32_t kBlockRows = 256;        // rows that are ranked and answered together
 inline constexpr std::uint32_t kPlaneThresholds = 255;  // of one plane
-inline constexpr std::uint32_t kRankTable = 16 + 256;   // floats of one plane: sixteen coarse, all of them
+inline constexpr std::uint32_t kRankTable = 16 + 256;   // floats: sixteen coarse thresholds, all of them
+inline constexpr std::uint32_t kRankTree = 256;         // floats: the same as a search tree
 inline constexpr std::uint32_t kTournamentDepth = 8;    // 256 leaves have numbers of one byte
 inline constexpr std::uint32_t kVectorTrees = 16;       // trees that are walked together
 inline constexpr std::uint32_t kCrown = 7;              // nodes of a tree's first three levels
@@ -29,9 +29,11 @@ inline constexpr std::uint32_t kRowWords = 32;          // scratch of the walk f
 
 /// How rows become ranks.
 ///   tables    [planes][kRankTable]: the thresholds at 15, 31, …, 239 and NaN, then all in order, then NaN
-///   features  [planes]: which column a plane looks at
+///   trees     [planes][kRankTree]: all of them as a complete search tree; the root at 1, its children at 2
+///   and 3 features  [planes]: which column a plane looks at
 struct RankView {
   const float* tables = nullptr;
+  const float* trees = nullptr;
   const std::uint32_t* features = nullptr;
   std::uint32_t planes = 0;
   std::uint32_t stride = 0;  // bytes from one row to the next
@@ -61,40 +63,44 @@ struct TournamentView {
 
 /// Trees as words that are walked from the root, sixteen trees side by side.
 ///
-///   31    24 23       plane_bits 0
-///   │ rank  │ left child │ plane │      the right child follows the left one; a leaf is its own left child
+///   crown    the first three levels, word for word beside those of the other fifteen trees
+///   block    three more levels and what follows them, in one cache line:
+///            │ - │ root │ 2 3 │ 4 5 6 7 │ exits 8 … 15 │     node n's children are 2n and 2n + 1
+///   node     rank above which a row goes right in the high byte, plane in the others
+///   exit     a leaf's value; or kBlockExit plus a block's number within the tree, which no finite number
+///   looks like
 ///
-/// Only a leaf has the rank 255, which no rank exceeds. Children are numbered within their tree.
+/// The eight exits of a tree's crown are its first eight blocks. A leaf that stands higher is repeated below:
+/// its nodes have the rank 255, which no rank exceeds. So a walk of depth six touches one line of each tree.
 struct WalkView {
-  const std::uint32_t* nodes = nullptr;
-  const float* values = nullptr;          // [node]: what a leaf adds
-  const std::uint32_t* crowns = nullptr;  // [vector][kCrown][kVectorTrees]: root, its children, theirs
-  const std::uint32_t* bases = nullptr;   // [vector][kVectorTrees]: a tree's first node
-  const std::uint32_t* steps = nullptr;   // [vector]: levels below the crown
+  const std::uint32_t* words = nullptr;
+  const std::uint32_t* crowns = nullptr;  // [vector][kCrown][kVectorTrees]
+  const std::uint32_t* bases = nullptr;   // [vector][kVectorTrees]: a tree's first word
+  const std::uint32_t* levels = nullptr;  // [vector]: blocks on the longest way down
   const std::uint32_t* tree_groups = nullptr;
   std::uint32_t tree_count = 0;
   std::uint32_t plane_bits = 0;
-  std::uint32_t planes = 0;
   std::uint32_t stride = 0;  // bytes from one row's ranks to the next
   std::uint32_t groups = 0;
   const float* base_margins = nullptr;  // [groups]
 };
+inline constexpr std::uint32_t kBlockWords = 16;
+inline constexpr std::uint32_t kBlockExit = 0x7f800001;
 
 /// One instruction set's functions. `rows` is at most kBlockRows everywhere.
 struct Kernels {
   const char* name = nullptr;
   std::uint32_t tournament_rows = 0;  // rows that one comparison serves
-  std::uint32_t walk_cost = 0;  // of a step of sixteen walks, in units of one comparison of a tournament
+  std::uint32_t walk_cost = 0;        // of three levels of sixteen walks, in comparisons of a tournament
 
-  /// Writes `planes` ranks for each row (NaN: 0) and says whether any number of these rows is NaN. What lies
-  /// behind the ranks up to the stride may be written too.
-  bool (*rank)(const RankView& view, const float* x, std::uint32_t columns, std::uint32_t rows,
-               std::uint8_t* bytes) = nullptr;
+  /// Writes `planes` ranks for each row (NaN: 0) and says whether any number of these rows is NaN.
+  bool (*rank_rows)(const RankView& view, const float* x, std::uint32_t columns, std::uint32_t rows,
+                    std::uint8_t* bytes) = nullptr;
 
-  /// columns[plane << shift | row] = bytes[row * stride + plane]; `rows` a multiple of sixteen, planes
-  /// rounded up to a multiple of 64, which `stride` is too.
-  void (*transpose)(const std::uint8_t* bytes, std::uint32_t stride, std::uint32_t rows, std::uint32_t planes,
-                    std::uint8_t* columns, std::uint32_t shift) = nullptr;
+  /// The same by columns: a plane's ranks begin at plane << shift. Only the numbers that planes look at count
+  /// as NaN. What lies behind the last row up to a multiple of sixteen may be written too.
+  bool (*rank_columns)(const RankView& view, const float* x, std::uint32_t columns, std::uint32_t rows,
+                       std::uint8_t* bytes, std::uint32_t shift) = nullptr;
 
   /// `columns` has 1 << shift rows in each plane, at least `rows` rounded up to tournament_rows.
   ///   sums     f32 scratch [groups][kBlockRows]

@@ -9,7 +9,6 @@
 
 #include "worker/trees/kernels.hpp"
 #include "worker/trees/tournament.hpp"
-#include "worker/trees/transpose.hpp"
 #include "worker/trees/walk.hpp"
 
 namespace tutti::trees {
@@ -59,48 +58,36 @@ struct Rows32 {
   static std::uint32_t place(std::uint32_t row) { return row % 4 * 8 + row / 4; }
 };
 
-struct Lanes {
-  using Bytes = __m256i;
-  static constexpr std::uint32_t kPlanes = 32;
-
-  static Bytes load(const std::uint8_t* from) {
-    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-  }
-  static Bytes low(Bytes left, Bytes right) { return _mm256_unpacklo_epi8(left, right); }
-  static Bytes high(Bytes left, Bytes right) { return _mm256_unpackhi_epi8(left, right); }
-  static void store(Bytes bytes, std::uint8_t* column, std::size_t next) {
-    _mm_store_si128(reinterpret_cast<__m128i*>(column), _mm256_castsi256_si128(bytes));
-    _mm_store_si128(reinterpret_cast<__m128i*>(column + next), _mm256_extracti128_si256(bytes, 1));
-  }
-};
-
 struct Words8 {
   using Words = __m256i;
   static constexpr std::uint32_t kLanes = 8;
 
+  [[gnu::always_inline]] static inline Words all(std::uint32_t word) {
+    return _mm256_set1_epi32(static_cast<int>(word));
+  }
   [[gnu::always_inline]] static inline Words load(const std::uint32_t* from) {
     return _mm256_load_si256(reinterpret_cast<const __m256i*>(from));
+  }
+  [[gnu::always_inline]] static inline void store(float* into, Words words) {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(into), words);
   }
   [[gnu::always_inline]] static inline Words add(Words left, Words right) {
     return _mm256_add_epi32(left, right);
   }
+  [[gnu::always_inline]] static inline Words times16(Words words) { return _mm256_slli_epi32(words, 4); }
   [[gnu::always_inline]] static inline Words gather(const std::uint32_t* from, Words at) {
     return _mm256_i32gather_epi32(reinterpret_cast<const int*>(from), at, 4);
-  }
-  [[gnu::always_inline]] static inline __m256 gather_floats(const float* from, Words at) {
-    return _mm256_i32gather_ps(from, at, 4);
-  }
-  [[gnu::always_inline]] static inline void store_floats(float* into, __m256 floats) {
-    _mm256_store_ps(into, floats);
   }
   [[gnu::always_inline]] static inline Words blend(Words mask, Words no, Words yes) {
     return _mm256_blendv_epi8(no, yes, mask);
   }
-  [[gnu::always_inline]] static inline Words child(Words node, Words right, std::uint32_t plane_bits) {
-    const Words left = _mm256_srl_epi32(_mm256_and_si256(node, _mm256_set1_epi32(0xffffff)),
-                                        _mm_cvtsi32_si128(static_cast<int>(plane_bits)));
-    return _mm256_sub_epi32(left, right);
+  [[gnu::always_inline]] static inline Words twice(Words at, Words right) {
+    return _mm256_sub_epi32(_mm256_add_epi32(at, at), right);
   }
+  [[gnu::always_inline]] static inline Words is_block(Words exits) {
+    return _mm256_cmpgt_epi32(exits, _mm256_set1_epi32(static_cast<int>(kBlockExit - 1)));
+  }
+  [[gnu::always_inline]] static inline bool any(Words mask) { return _mm256_movemask_epi8(mask) != 0; }
 };
 
 struct FromMemory {
@@ -110,9 +97,8 @@ struct FromMemory {
   static Row row(const WalkView& /*view*/, const std::uint8_t* bytes, const std::uint32_t* /*words*/) {
     return bytes;
   }
-  [[gnu::always_inline]] static inline __m256i right(const WalkView& view, Row row, __m256i node) {
-    const __m256i plane =
-        _mm256_and_si256(node, _mm256_set1_epi32(static_cast<int>((1U << view.plane_bits) - 1)));
+  [[gnu::always_inline]] static inline __m256i right(const WalkView& /*view*/, Row row, __m256i node) {
+    const __m256i plane = _mm256_and_si256(node, _mm256_set1_epi32(0xffffff));
     const __m256i rank = _mm256_and_si256(_mm256_i32gather_epi32(reinterpret_cast<const int*>(row), plane, 1),
                                           _mm256_set1_epi32(255));
     return _mm256_cmpgt_epi32(rank, _mm256_srli_epi32(node, 24));
@@ -126,8 +112,14 @@ struct FromMemory {
   return static_cast<unsigned>(__builtin_popcount(static_cast<unsigned>(low | high << 8)));
 }
 
-bool rank(const RankView& view, const float* x, std::uint32_t columns, std::uint32_t rows,
-          std::uint8_t* bytes) {
+[[gnu::always_inline]] inline std::uint8_t rank_of(const float* table, float x) {
+  const __m256 number = _mm256_set1_ps(x);
+  const unsigned sixteens = count16(table, number) * 16;
+  return static_cast<std::uint8_t>(sixteens + count16(table + 16 + sixteens, number));
+}
+
+bool rank_rows(const RankView& view, const float* x, std::uint32_t columns, std::uint32_t rows,
+               std::uint8_t* bytes) {
   int missing = 0;
   for (std::uint32_t row = 0; row < rows; ++row, x += columns, bytes += view.stride) {
     std::uint32_t column = 0;
@@ -137,10 +129,27 @@ bool rank(const RankView& view, const float* x, std::uint32_t columns, std::uint
     }
     for (; column < columns; ++column) missing |= static_cast<int>(x[column] != x[column]);
     for (std::uint32_t plane = 0; plane < view.planes; ++plane) {
+      bytes[plane] = rank_of(view.tables + std::size_t{plane} * kRankTable, x[view.features[plane]]);
+    }
+  }
+  return missing != 0;
+}
+
+bool rank_columns(const RankView& view, const float* x, std::uint32_t columns, std::uint32_t rows,
+                  std::uint8_t* bytes, std::uint32_t shift) {
+  constexpr std::uint32_t kTile = 64;  // rows whose numbers stay in the first-level cache for all planes
+  unsigned missing = 0;
+  for (std::uint32_t tile = 0; tile < rows; tile += kTile) {
+    const std::uint32_t end = rows - tile < kTile ? rows : tile + kTile;
+    for (std::uint32_t plane = 0; plane < view.planes; ++plane) {
       const float* const table = view.tables + std::size_t{plane} * kRankTable;
-      const __m256 number = _mm256_set1_ps(x[view.features[plane]]);
-      const unsigned sixteens = count16(table, number) * 16;
-      bytes[plane] = static_cast<std::uint8_t>(sixteens + count16(table + 16 + sixteens, number));
+      const float* const column = x + view.features[plane];
+      std::uint8_t* const into = bytes + (std::size_t{plane} << shift);
+      for (std::uint32_t row = tile; row < end; ++row) {
+        const float number = column[std::size_t{row} * columns];
+        missing |= static_cast<unsigned>(number != number);
+        into[row] = rank_of(table, number);
+      }
     }
   }
   return missing != 0;
@@ -166,9 +175,9 @@ void walk(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, s
 
 constinit const Kernels kAvx2Kernels{.name = "avx2",
                                      .tournament_rows = 32,
-                                     .walk_cost = 30,
-                                     .rank = rank,
-                                     .transpose = transpose_all<Lanes>,
+                                     .walk_cost = 100,
+                                     .rank_rows = rank_rows,
+                                     .rank_columns = rank_columns,
                                      .tournament = tournament,
                                      .walk = walk};
 

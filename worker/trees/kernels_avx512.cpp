@@ -9,7 +9,6 @@
 
 #include "worker/trees/kernels.hpp"
 #include "worker/trees/tournament.hpp"
-#include "worker/trees/transpose.hpp"
 #include "worker/trees/walk.hpp"
 
 namespace tutti::trees {
@@ -102,48 +101,37 @@ struct Rows32 {
   static std::uint32_t place(std::uint32_t row) { return row; }
 };
 
-struct Lanes {
-  using Bytes = __m512i;
-  static constexpr std::uint32_t kPlanes = 64;
-
-  static Bytes load(const std::uint8_t* from) { return _mm512_loadu_si512(from); }
-  static Bytes low(Bytes left, Bytes right) { return _mm512_unpacklo_epi8(left, right); }
-  static Bytes high(Bytes left, Bytes right) { return _mm512_unpackhi_epi8(left, right); }
-  static void store(Bytes bytes, std::uint8_t* column, std::size_t next) {
-    _mm_store_si128(reinterpret_cast<__m128i*>(column), _mm512_castsi512_si128(bytes));
-    _mm_store_si128(reinterpret_cast<__m128i*>(column + next), _mm512_extracti32x4_epi32(bytes, 1));
-    _mm_store_si128(reinterpret_cast<__m128i*>(column + 2 * next), _mm512_extracti32x4_epi32(bytes, 2));
-    _mm_store_si128(reinterpret_cast<__m128i*>(column + 3 * next), _mm512_extracti32x4_epi32(bytes, 3));
-  }
-};
-
 struct Words16 {
   using Words = __m512i;
   static constexpr std::uint32_t kLanes = 16;
 
+  [[gnu::always_inline]] static inline Words all(std::uint32_t word) {
+    return _mm512_set1_epi32(static_cast<int>(word));
+  }
   [[gnu::always_inline]] static inline Words load(const std::uint32_t* from) {
     return _mm512_load_si512(from);
+  }
+  [[gnu::always_inline]] static inline void store(float* into, Words words) {
+    _mm512_store_si512(into, words);
   }
   [[gnu::always_inline]] static inline Words add(Words left, Words right) {
     return _mm512_add_epi32(left, right);
   }
+  [[gnu::always_inline]] static inline Words times16(Words words) { return _mm512_slli_epi32(words, 4); }
   [[gnu::always_inline]] static inline Words gather(const std::uint32_t* from, Words at) {
     return _mm512_i32gather_epi32(at, from, 4);
-  }
-  [[gnu::always_inline]] static inline __m512 gather_floats(const float* from, Words at) {
-    return _mm512_i32gather_ps(at, from, 4);
-  }
-  [[gnu::always_inline]] static inline void store_floats(float* into, __m512 floats) {
-    _mm512_store_ps(into, floats);
   }
   [[gnu::always_inline]] static inline Words blend(__mmask16 mask, Words no, Words yes) {
     return _mm512_mask_blend_epi32(mask, no, yes);
   }
-  [[gnu::always_inline]] static inline Words child(Words node, __mmask16 right, std::uint32_t plane_bits) {
-    const Words left = _mm512_srlv_epi32(_mm512_and_si512(node, _mm512_set1_epi32(0xffffff)),
-                                         _mm512_set1_epi32(static_cast<int>(plane_bits)));
-    return _mm512_mask_add_epi32(left, right, left, _mm512_set1_epi32(1));
+  [[gnu::always_inline]] static inline Words twice(Words at, __mmask16 right) {
+    const Words doubled = _mm512_add_epi32(at, at);
+    return _mm512_mask_add_epi32(doubled, right, doubled, _mm512_set1_epi32(1));
   }
+  [[gnu::always_inline]] static inline __mmask16 is_block(Words exits) {
+    return _mm512_cmpge_epi32_mask(exits, _mm512_set1_epi32(static_cast<int>(kBlockExit)));
+  }
+  [[gnu::always_inline]] static inline bool any(__mmask16 mask) { return mask != 0; }
 };
 
 /// The rank of each node's plane, in the high byte, is compared with the node as a whole: where the ranks are
@@ -218,15 +206,14 @@ struct FromMemory {
   static Row row(const WalkView& /*view*/, const std::uint8_t* bytes, const std::uint32_t* /*words*/) {
     return bytes;
   }
-  [[gnu::always_inline]] static inline __mmask16 right(const WalkView& view, Row row, __m512i node) {
-    const __m512i plane =
-        _mm512_and_si512(node, _mm512_set1_epi32(static_cast<int>((1U << view.plane_bits) - 1)));
+  [[gnu::always_inline]] static inline __mmask16 right(const WalkView& /*view*/, Row row, __m512i node) {
+    const __m512i plane = _mm512_and_si512(node, _mm512_set1_epi32(0xffffff));
     return above(_mm512_slli_epi32(_mm512_i32gather_epi32(plane, row, 1), 24), node);
   }
 };
 
-bool rank(const RankView& view, const float* x, std::uint32_t columns, std::uint32_t rows,
-          std::uint8_t* bytes) {
+bool rank_rows(const RankView& view, const float* x, std::uint32_t columns, std::uint32_t rows,
+               std::uint8_t* bytes) {
   __mmask16 missing = 0;
   for (std::uint32_t row = 0; row < rows; ++row, x += columns, bytes += view.stride) {
     std::uint32_t column = 0;
@@ -244,6 +231,67 @@ bool rank(const RankView& view, const float* x, std::uint32_t columns, std::uint
       const unsigned sixteens = static_cast<unsigned>(__builtin_popcount(coarse)) * 16;
       const unsigned fine = _mm512_cmp_ps_mask(_mm512_load_ps(table + 16 + sixteens), number, _CMP_LE_OQ);
       bytes[plane] = static_cast<std::uint8_t>(sixteens + static_cast<unsigned>(__builtin_popcount(fine)));
+    }
+  }
+  return missing != 0;
+}
+
+/// The search tree of a plane in sixteen registers. A permutation looks at the low bits of a node's number
+/// only, so the first four levels share a register; in the last two the first decisions choose among
+/// registers.
+struct SearchTree {
+  __m512 part[16];
+
+  [[gnu::always_inline]] static inline void descend(__m512i& at, __mmask16 right) {
+    at = _mm512_add_epi32(at, at);
+    at = _mm512_mask_add_epi32(at, right, at, _mm512_set1_epi32(1));
+  }
+  [[gnu::always_inline]] inline __m512 pair(int first, __m512i at) const {
+    return _mm512_permutex2var_ps(part[first], at, part[first + 1]);
+  }
+  /// How many of the thresholds are <= x.
+  [[gnu::always_inline]] inline __m512i count(__m512 x) const {
+    const auto reached = [x](__m512 threshold) { return _mm512_cmp_ps_mask(threshold, x, _CMP_LE_OQ); };
+    __m512i at = _mm512_set1_epi32(1);
+    const __mmask16 first = reached(_mm512_permutexvar_ps(at, part[0]));
+    descend(at, first);
+    const __mmask16 second = reached(_mm512_permutexvar_ps(at, part[0]));
+    descend(at, second);
+    descend(at, reached(_mm512_permutexvar_ps(at, part[0])));
+    descend(at, reached(_mm512_permutexvar_ps(at, part[0])));
+    descend(at, reached(_mm512_permutexvar_ps(at, part[1])));
+    descend(at, reached(pair(2, at)));
+    descend(at, reached(_mm512_mask_blend_ps(first, pair(4, at), pair(6, at))));
+    const __m512 low = _mm512_mask_blend_ps(second, pair(8, at), pair(10, at));
+    const __m512 high = _mm512_mask_blend_ps(second, pair(12, at), pair(14, at));
+    descend(at, reached(_mm512_mask_blend_ps(first, low, high)));
+    return at;  // 256 more than the count: the low byte is right
+  }
+};
+
+bool rank_columns(const RankView& view, const float* x, std::uint32_t columns, std::uint32_t rows,
+                  std::uint8_t* bytes, std::uint32_t shift) {
+  constexpr std::uint32_t kTile = 64;  // rows whose numbers stay in the first-level cache for all planes
+  const __m512i lines =
+      _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                         _mm512_set1_epi32(static_cast<int>(columns)));
+  __mmask16 missing = 0;
+  for (std::uint32_t tile = 0; tile < rows; tile += kTile) {
+    const std::uint32_t end = rows - tile < kTile ? rows : tile + kTile;
+    for (std::uint32_t plane = 0; plane < view.planes; ++plane) {
+      SearchTree tree;
+      for (int part = 0; part < 16; ++part) {
+        tree.part[part] = _mm512_load_ps(view.trees + std::size_t{plane} * kRankTree + 16 * part);
+      }
+      const float* const column = x + view.features[plane];
+      std::uint8_t* const into = bytes + (std::size_t{plane} << shift);
+      for (std::uint32_t row = tile; row < end; row += 16) {
+        const auto present = static_cast<__mmask16>(end - row >= 16 ? 0xffffU : (1U << (end - row)) - 1);
+        const __m512 numbers = _mm512_mask_i32gather_ps(_mm512_setzero_ps(), present, lines,
+                                                        column + std::size_t{row} * columns, 4);
+        missing = static_cast<__mmask16>(missing | _mm512_cmp_ps_mask(numbers, numbers, _CMP_UNORD_Q));
+        _mm_store_si128(reinterpret_cast<__m128i*>(into + row), _mm512_cvtepi32_epi8(tree.count(numbers)));
+      }
     }
   }
   return missing != 0;
@@ -279,9 +327,9 @@ void walk(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, s
 
 constinit const Kernels kAvx512Kernels{.name = "avx512",
                                        .tournament_rows = 64,
-                                       .walk_cost = 22,
-                                       .rank = rank,
-                                       .transpose = transpose_all<Lanes>,
+                                       .walk_cost = 60,
+                                       .rank_rows = rank_rows,
+                                       .rank_columns = rank_columns,
                                        .tournament = tournament,
                                        .walk = walk};
 

@@ -4,7 +4,6 @@
 
 #include "worker/trees/kernels.hpp"
 #include "worker/trees/tournament.hpp"
-#include "worker/trees/transpose.hpp"
 #include "worker/trees/walk.hpp"
 
 namespace tutti::trees {
@@ -44,55 +43,39 @@ struct Rows16 {
   static std::uint32_t place(std::uint32_t row) { return row; }
 };
 
-struct Lanes {
-  using Bytes = Vector;
-  static constexpr std::uint32_t kPlanes = 16;
-
-  static Bytes load(const std::uint8_t* from) { return load_bytes(from); }
-  static Bytes low(Bytes left, Bytes right) {
-    return __builtin_shufflevector(left, right, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-  }
-  static Bytes high(Bytes left, Bytes right) {
-    return __builtin_shufflevector(left, right, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-  }
-  static void store(Bytes bytes, std::uint8_t* column, std::size_t /*next*/) {
-    __builtin_memcpy(column, &bytes, sizeof bytes);
-  }
-};
-
 struct Eight {
   std::uint32_t lanes[8];
-};
-struct EightFloats {
-  float lanes[8];
 };
 
 struct Words8 {
   using Words = Eight;
   static constexpr std::uint32_t kLanes = 8;
 
+  [[gnu::always_inline]] static inline Words all(std::uint32_t word) {
+    return {{word, word, word, word, word, word, word, word}};
+  }
   [[gnu::always_inline]] static inline Words load(const std::uint32_t* from) {
     Words words;
     __builtin_memcpy(&words, from, sizeof words);
     return words;
+  }
+  [[gnu::always_inline]] static inline void store(float* into, const Words& words) {
+    __builtin_memcpy(into, &words, sizeof words);
   }
   [[gnu::always_inline]] static inline Words add(const Words& left, const Words& right) {
     Words sum;
     for (int lane = 0; lane < 8; ++lane) sum.lanes[lane] = left.lanes[lane] + right.lanes[lane];
     return sum;
   }
+  [[gnu::always_inline]] static inline Words times16(const Words& words) {
+    Words product;
+    for (int lane = 0; lane < 8; ++lane) product.lanes[lane] = words.lanes[lane] << 4;
+    return product;
+  }
   [[gnu::always_inline]] static inline Words gather(const std::uint32_t* from, const Words& at) {
     Words words;
     for (int lane = 0; lane < 8; ++lane) words.lanes[lane] = from[at.lanes[lane]];
     return words;
-  }
-  [[gnu::always_inline]] static inline EightFloats gather_floats(const float* from, const Words& at) {
-    EightFloats floats;
-    for (int lane = 0; lane < 8; ++lane) floats.lanes[lane] = from[at.lanes[lane]];
-    return floats;
-  }
-  [[gnu::always_inline]] static inline void store_floats(float* into, const EightFloats& floats) {
-    __builtin_memcpy(into, &floats, sizeof floats);
   }
   /// A mask is 0 or 1 in each lane.
   [[gnu::always_inline]] static inline Words blend(const Words& mask, const Words& no, const Words& yes) {
@@ -102,13 +85,23 @@ struct Words8 {
     }
     return words;
   }
-  [[gnu::always_inline]] static inline Words child(const Words& node, const Words& right,
-                                                   std::uint32_t plane_bits) {
-    Words child;
+  [[gnu::always_inline]] static inline Words twice(const Words& at, const Words& right) {
+    Words doubled;
+    for (int lane = 0; lane < 8; ++lane) doubled.lanes[lane] = 2 * at.lanes[lane] + right.lanes[lane];
+    return doubled;
+  }
+  [[gnu::always_inline]] static inline Words is_block(const Words& exits) {
+    Words mask;
     for (int lane = 0; lane < 8; ++lane) {
-      child.lanes[lane] = ((node.lanes[lane] & 0xffffffU) >> plane_bits) + right.lanes[lane];
+      mask.lanes[lane] = static_cast<std::uint32_t>(static_cast<std::int32_t>(exits.lanes[lane]) >=
+                                                    static_cast<std::int32_t>(kBlockExit));
     }
-    return child;
+    return mask;
+  }
+  [[gnu::always_inline]] static inline bool any(const Words& mask) {
+    std::uint32_t some = 0;
+    for (int lane = 0; lane < 8; ++lane) some |= mask.lanes[lane];
+    return some != 0;
   }
 };
 
@@ -119,12 +112,12 @@ struct FromMemory {
   static Row row(const WalkView& /*view*/, const std::uint8_t* bytes, const std::uint32_t* /*words*/) {
     return bytes;
   }
-  [[gnu::always_inline]] static inline Eight right(const WalkView& view, Row row, const Eight& node) {
-    const std::uint32_t mask = (1U << view.plane_bits) - 1;
+  [[gnu::always_inline]] static inline Eight right(const WalkView& /*view*/, Row row, const Eight& node) {
+    constexpr std::uint32_t kPlane = 0xffffff;
     Eight goes_right;
     for (int lane = 0; lane < 8; ++lane) {
       goes_right.lanes[lane] =
-          static_cast<std::uint32_t>(row[node.lanes[lane] & mask] > node.lanes[lane] >> 24);
+          static_cast<std::uint32_t>(row[node.lanes[lane] & kPlane] > node.lanes[lane] >> 24);
     }
     return goes_right;
   }
@@ -137,18 +130,40 @@ struct FromMemory {
   return count;
 }
 
-bool rank(const RankView& view, const float* x, std::uint32_t columns, std::uint32_t rows,
-          std::uint8_t* bytes) {
+[[gnu::always_inline]] inline std::uint8_t rank_of(const float* table, float x) {
+  const unsigned sixteens = count16(table, x) * 16;
+  return static_cast<std::uint8_t>(sixteens + count16(table + 16 + sixteens, x));
+}
+
+bool rank_rows(const RankView& view, const float* x, std::uint32_t columns, std::uint32_t rows,
+               std::uint8_t* bytes) {
   unsigned missing = 0;
   for (std::uint32_t row = 0; row < rows; ++row, x += columns, bytes += view.stride) {
     for (std::uint32_t column = 0; column < columns; ++column) {
       missing |= static_cast<unsigned>(x[column] != x[column]);
     }
     for (std::uint32_t plane = 0; plane < view.planes; ++plane) {
+      bytes[plane] = rank_of(view.tables + std::size_t{plane} * kRankTable, x[view.features[plane]]);
+    }
+  }
+  return missing != 0;
+}
+
+bool rank_columns(const RankView& view, const float* x, std::uint32_t columns, std::uint32_t rows,
+                  std::uint8_t* bytes, std::uint32_t shift) {
+  constexpr std::uint32_t kTile = 64;  // rows whose numbers stay in the first-level cache for all planes
+  unsigned missing = 0;
+  for (std::uint32_t tile = 0; tile < rows; tile += kTile) {
+    const std::uint32_t end = rows - tile < kTile ? rows : tile + kTile;
+    for (std::uint32_t plane = 0; plane < view.planes; ++plane) {
       const float* const table = view.tables + std::size_t{plane} * kRankTable;
-      const float number = x[view.features[plane]];
-      const unsigned sixteens = count16(table, number) * 16;
-      bytes[plane] = static_cast<std::uint8_t>(sixteens + count16(table + 16 + sixteens, number));
+      const float* const column = x + view.features[plane];
+      std::uint8_t* const into = bytes + (std::size_t{plane} << shift);
+      for (std::uint32_t row = tile; row < end; ++row) {
+        const float number = column[std::size_t{row} * columns];
+        missing |= static_cast<unsigned>(number != number);
+        into[row] = rank_of(table, number);
+      }
     }
   }
   return missing != 0;
@@ -174,9 +189,9 @@ void walk(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, s
 
 constinit const Kernels kPortableKernels{.name = "portable",
                                          .tournament_rows = 16,
-                                         .walk_cost = 30,
-                                         .rank = rank,
-                                         .transpose = transpose_all<Lanes>,
+                                         .walk_cost = 80,
+                                         .rank_rows = rank_rows,
+                                         .rank_columns = rank_columns,
                                          .tournament = tournament,
                                          .walk = walk};
 

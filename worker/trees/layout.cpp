@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cassert>
 #include <cmath>
@@ -14,11 +15,13 @@ namespace tutti::trees {
 namespace {
 
 constexpr std::uint32_t kGroupsMax = 1024;  // sums of a block of rows: 1 MiB
-constexpr std::size_t kNodesMax = std::size_t{1} << 25;
-constexpr std::uint32_t kPlanesMax = 1U << 14;  // ranks of a block of rows: 4 MiB, twice
-constexpr std::size_t kNodesAtOnce = 300'000;   // measured: 90 ns a node
-constexpr std::size_t kPaddingMax = 6;          // tournament slots for each node of the forest
+constexpr std::size_t kNodesMax = std::size_t{1} << 23;
+constexpr std::size_t kPackedTreesMax = std::size_t{1} << 17;  // even the smallest takes eight cache lines
+constexpr std::uint32_t kPlanesMax = 1U << 14;                 // ranks of a block of rows: 4 MiB, twice
+constexpr std::size_t kNodesAtOnce = 300'000;                  // measured: 90 ns a node
+constexpr std::size_t kPaddingMax = 6;                         // tournament slots for each node of the forest
 constexpr std::uint32_t kLeafRank = 255;
+static_assert(kPlanesMax <= 1U << 24 && kNodesMax / 2 + 8 < 0x7fffffU, "they fit a node and an exit");
 
 bool is_inner(const TreeNode& node) noexcept { return (node.bits & TreeNode::kInner) != 0; }
 std::uint32_t feature_of(const TreeNode& node) noexcept { return node.bits & TreeNode::kFeatureMask; }
@@ -88,6 +91,8 @@ class LayoutBuilder::Work {
   struct Comparison {
     std::uint32_t plane = 0;
     std::uint32_t rank = kLeafRank;  // goes right above it
+
+    [[nodiscard]] std::uint32_t word() const noexcept { return rank << 24 | plane; }
   };
 
   [[nodiscard]] std::string check() const {
@@ -98,6 +103,9 @@ class LayoutBuilder::Work {
     }
     if (forest_.nodes.size() > kNodesMax) {
       return fmt::format("it has {} nodes, more than {}", forest_.nodes.size(), kNodesMax);
+    }
+    if (forest_.trees.size() > kPackedTreesMax) {
+      return fmt::format("it has {} trees, more than {}", forest_.trees.size(), kPackedTreesMax);
     }
     return {};
   }
@@ -188,6 +196,14 @@ class LayoutBuilder::Work {
       table[16 + index] = thresholds[index];
       if (index % 16 == 15) table[index / 16] = thresholds[index];
     }
+    layout_.search_trees.resize(layout_.search_trees.size() + kRankTree, kNever);
+    float* const tree = layout_.search_trees.data() + layout_.search_trees.size() - kRankTree;
+    for (std::uint32_t node = 1; node < kRankTree; ++node) {
+      // Of 255 in order, a node of level l stands at an odd multiple of 2^(7 - l), less one.
+      const auto level = static_cast<std::uint32_t>(std::bit_width(node)) - 1;
+      const std::uint32_t place = (2 * (node - (1U << level)) + 1) << (7 - level);
+      if (place <= thresholds.size()) tree[node] = thresholds[place - 1];
+    }
   }
 
   void number_second_planes() {
@@ -209,7 +225,10 @@ class LayoutBuilder::Work {
     for (std::size_t at = begin; at < steps_.size(); ++at) {
       steps_[at].left = static_cast<std::uint32_t>(at - begin);
       const TreeNode& node = forest_.nodes[steps_[at].node];
-      layout_.values.push_back(is_inner(node) ? 0.0F : value_of(tree, node));
+      if (!is_inner(node) && !std::isfinite(value_of(tree, node))) {
+        why_not_ = "a leaf's value is not finite";
+        return;
+      }
       if (!is_inner(node)) continue;
       if (steps_.size() > kNodesMax) {
         why_not_ = "its trees share nodes";
@@ -220,33 +239,23 @@ class LayoutBuilder::Work {
       steps_.push_back({.node = node.left, .left = 0, .level = level});
       steps_.push_back({.node = node.left + 1, .left = 0, .level = level});
     }
-    const std::size_t nodes = steps_.size() - begin;
-    if (static_cast<std::uint32_t>(std::bit_width(nodes - 1)) + bits_for(planes(true)) > 24) {
-      why_not_ = fmt::format("{} planes of thresholds and {} nodes in a tree do not fit one word",
-                             planes(true), nodes);
-      return;
-    }
     layout_.tree_groups.push_back(forest_.trees[tree].group);
-    layout_.bases.push_back(static_cast<std::uint32_t>(begin));
     const std::uint32_t depth = steps_.back().level;
-    if (tree % kVectorTrees == 0) layout_.steps.push_back(0);
-    layout_.steps.back() = std::max(layout_.steps.back(), depth < 3 ? 0 : depth - 3);
+    if (tree % kVectorTrees == 0) layout_.levels.push_back(1);
+    layout_.levels.back() = std::max(layout_.levels.back(), depth <= 3 ? 1 : (depth + 2) / 3 - 1);
     depth_max_ = std::max(depth_max_, depth);
     slots_ += std::size_t{1} << std::min(depth, kTournamentDepth);
   }
 
-  /// Vectors of trees are filled up with a leaf that stands behind all other nodes.
   void end_order() {
     first_step_.push_back(steps_.size());
-    layout_.values.push_back(0.0F);
-    layout_.bases.resize(layout_.steps.size() * kVectorTrees, static_cast<std::uint32_t>(steps_.size()));
+    layout_.bases.resize(layout_.levels.size() * kVectorTrees);
     tournament_ = depth_max_ <= kTournamentDepth && slots_ <= kPaddingMax * steps_.size() + 4096;
     for (const bool missing : {false, true}) {
       if (missing && layout_.copied_from.empty()) break;
       PackedTrees& packed = missing ? layout_.missing : layout_.complete;
       packed.planes = planes(missing);
       packed.plane_bits = bits_for(packed.planes);
-      packed.nodes.assign(steps_.size() + 1, kLeafRank << 24);
       packed.crowns.resize(layout_.bases.size() * kCrown);
     }
   }
@@ -269,10 +278,13 @@ class LayoutBuilder::Work {
     return comparison;
   }
 
-  /// Packs a tree, or the crown of a vector's padding. Returns its nodes.
+  /// Packs a tree; what fills up the last vector is the first tree once more, whose leaves nobody adds.
+  /// Returns its nodes.
   std::size_t pack_tree(PackedTrees& packed, std::size_t tree, bool missing) {
     if (tree >= forest_.trees.size()) {
-      make_crown(packed, tree);
+      for (std::uint32_t node = 0; node < kCrown; ++node)
+        crown_word(packed, tree, node) = crown_word(packed, 0, node);
+      layout_.bases[tree] = layout_.bases[0];
       return 1;
     }
     const std::size_t begin = first_step_[tree];
@@ -280,10 +292,12 @@ class LayoutBuilder::Work {
     comparisons_.clear();
     for (std::size_t at = begin; at < begin + nodes; ++at) {
       comparisons_.push_back(comparison_of(forest_.nodes[steps_[at].node], missing));
-      packed.nodes[at] =
-          comparisons_.back().rank << 24 | steps_[at].left << packed.plane_bits | comparisons_.back().plane;
     }
-    make_crown(packed, tree);
+    layout_.bases[tree] = static_cast<std::uint32_t>(packed.words.size());
+    const std::array<std::uint32_t, kBlockWords> crown = three_levels(tree, 0);
+    for (std::uint32_t node = 0; node < kCrown; ++node)
+      crown_word(packed, tree, node) = comparisons_[crown[node + 1]].word();
+    pack_blocks(packed, tree, crown);
     if (!tournament_) return nodes;
     const std::uint32_t depth = steps_[begin + nodes - 1].level;
     if (!missing) {
@@ -297,17 +311,42 @@ class LayoutBuilder::Work {
     return nodes;
   }
 
-  /// A leaf stands in for its children: it is its own left child, and nothing goes right there.
-  void make_crown(PackedTrees& packed, std::size_t tree) const {
-    const std::uint32_t base = layout_.bases[tree];
-    std::uint32_t* const crown =
-        packed.crowns.data() + tree / kVectorTrees * kCrown * kVectorTrees + tree % kVectorTrees;
-    crown[0] = packed.nodes[base];
-    for (std::uint32_t child = 1; child < kCrown; ++child) {
-      const std::uint32_t parent = crown[std::size_t{(child - 1) / 2} * kVectorTrees];
-      const std::uint32_t left = (parent & 0xffffffU) >> packed.plane_bits;
-      const std::uint32_t right = parent >> 24 == kLeafRank ? 0 : (child + 1) % 2;
-      crown[std::size_t{child} * kVectorTrees] = packed.nodes[base + left + right];
+  static std::uint32_t& crown_word(PackedTrees& packed, std::size_t tree, std::uint32_t node) {
+    return packed.crowns[(tree / kVectorTrees * kCrown + node) * kVectorTrees + tree % kVectorTrees];
+  }
+
+  /// The nodes of three levels from `root` on and the eight below them, numbered as in a block; a leaf stands
+  /// in for its children.
+  [[nodiscard]] std::array<std::uint32_t, kBlockWords> three_levels(std::size_t tree,
+                                                                    std::uint32_t root) const {
+    std::array<std::uint32_t, kBlockWords> nodes{};
+    nodes[1] = root;
+    for (std::uint32_t number = 2; number < kBlockWords; ++number) {
+      const std::uint32_t parent = nodes[number / 2];
+      const Step& step = steps_[first_step_[tree] + parent];
+      nodes[number] = is_inner(forest_.nodes[step.node]) ? step.left + number % 2 : parent;
+    }
+    return nodes;
+  }
+
+  /// Appends a tree's blocks, breadth first: first those under its crown, then those that others lead to.
+  void pack_blocks(PackedTrees& packed, std::size_t tree,
+                   const std::array<std::uint32_t, kBlockWords>& crown) {
+    std::vector<std::uint32_t> roots(crown.begin() + 8, crown.end());
+    for (std::size_t block = 0; block < roots.size(); ++block) {
+      const std::array<std::uint32_t, kBlockWords> nodes = three_levels(tree, roots[block]);
+      packed.words.push_back(0);
+      for (std::uint32_t number = 1; number < 8; ++number)
+        packed.words.push_back(comparisons_[nodes[number]].word());
+      for (std::uint32_t number = 8; number < kBlockWords; ++number) {
+        const TreeNode& node = forest_.nodes[steps_[first_step_[tree] + nodes[number]].node];
+        if (is_inner(node)) {
+          packed.words.push_back(kBlockExit + static_cast<std::uint32_t>(roots.size()));
+          roots.push_back(nodes[number]);
+        } else {
+          packed.words.push_back(std::bit_cast<std::uint32_t>(value_of(tree, node)));
+        }
+      }
     }
   }
 
@@ -368,15 +407,15 @@ std::size_t bytes_of_vector(const Vector& vector) noexcept {
 }
 
 std::size_t bytes_of_packed(const PackedTrees& packed) noexcept {
-  return bytes_of_vector(packed.nodes) + bytes_of_vector(packed.crowns) +
+  return bytes_of_vector(packed.words) + bytes_of_vector(packed.crowns) +
          bytes_of_vector(packed.tournament_nodes);
 }
 
 }  // namespace
 
 std::size_t Layout::bytes() const noexcept {
-  return bytes_of_vector(tables) + bytes_of_packed(complete) + bytes_of_packed(missing) +
-         bytes_of_vector(values) + bytes_of_vector(bases) + bytes_of_vector(tournament_trees) +
+  return bytes_of_vector(tables) + bytes_of_vector(search_trees) + bytes_of_packed(complete) +
+         bytes_of_packed(missing) + bytes_of_vector(bases) + bytes_of_vector(tournament_trees) +
          bytes_of_vector(leaves);
 }
 

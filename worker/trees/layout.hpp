@@ -43,7 +43,7 @@ using AlignedVector = std::vector<T, CacheLineAllocator<T>>;
 struct PackedTrees {
   std::uint32_t planes = 0;
   std::uint32_t plane_bits = 0;
-  AlignedVector<std::uint32_t> nodes;
+  AlignedVector<std::uint32_t> words;  // blocks
   AlignedVector<std::uint32_t> crowns;
   std::vector<TournamentNode> tournament_nodes;  // empty: no tournament
 };
@@ -56,6 +56,7 @@ struct Layout {
   // Planes [0, base_planes) are ranked; the others are the same for default right, needed where NaN occurs.
   std::uint32_t base_planes = 0;
   AlignedVector<float> tables;                // [base_planes][kRankTable]
+  AlignedVector<float> search_trees;          // [base_planes][kRankTree]
   std::vector<std::uint32_t> plane_features;  // [base_planes]
   std::vector<std::uint8_t> plane_missing;    // [base_planes]: what stands for NaN, 0 or 255
   std::vector<std::uint32_t> copied_from;     // [further planes]: the base plane
@@ -63,9 +64,8 @@ struct Layout {
   PackedTrees complete;  // for rows without NaN
   PackedTrees missing;   // for the others; empty where `complete` does for both
 
-  AlignedVector<float> values;         // [node]
-  AlignedVector<std::uint32_t> bases;  // [trees, padded]
-  std::vector<std::uint32_t> steps;    // [vectors of trees]
+  AlignedVector<std::uint32_t> bases;  // [trees, padded]: first words
+  std::vector<std::uint32_t> levels;   // [vectors of trees]: blocks on the longest way down
   std::vector<std::uint32_t> tree_groups;
   std::vector<TournamentTree> tournament_trees;
   AlignedVector<float> leaves;

@@ -1,18 +1,21 @@
-// The walk: a vector of trees goes from root to leaf side by side, each with its own row of ranks. The first
-// three levels stand in order (the crown) and are loaded; below them one gather a level fetches the nodes.
+// The walk: a vector of trees goes from root to leaf side by side, each with its own row of ranks. The crowns
+// stand in order and are loaded; below them a gather a level fetches the nodes, three levels from each cache
+// line.
 //
 // Several such walks run in lockstep, so that the gathers of one hide behind the others': several rows under
 // the same trees, whose crowns are then loaded once, or one row under several vectors of trees. What a row's
 // leaves add is summed one by one, in the order of the trees: a chain of dependent additions, which for a
-// single row is woven into the next walk.
+// single row is woven into the next walk. A walk that has arrived while others go on walks its last block
+// again.
 //
 // Written once; an instruction set says what a vector of words is (struct Set):
 //
-//   Words, Mask, kLanes                        kLanes divides kVectorTrees
-//   load, load_floats, gather, gather_floats, store_floats, blend(mask, no, yes)
-//   child(node, right, plane_bits)             the left child's number, plus one where `right`
-//   Row; row(view, bytes, words)               a row's ranks as a walk wants them; prepare(…) fills `words`
-//   right(view, row, node)                     the walks that go right at their nodes
+//   Words, Mask, kLanes                kLanes divides kVectorTrees
+//   all(word), load, store, gather, add, blend(mask, no, yes)
+//   twice(at, right)                   2 * at, plus one where `right`
+//   times16(words), is_block(exits), any(mask)
+//   Row; row(view, bytes, words)       a row's ranks as a walk wants them; prepare(…) fills `words`
+//   right(view, row, node)             the walks that go right at their nodes
 #pragma once
 
 #include <cstdint>
@@ -41,47 +44,59 @@ template <class Set, class Source, int kRows, int kVectors>
 [[gnu::always_inline]] inline void find_leaves(const WalkView& view, const typename Source::Row* rows,
                                                std::uint32_t first, float* leaves, Chain& chain) {
   using Words = typename Set::Words;
-  constexpr int kAdditions = 12;  // between two steps: six steps take up the 64 additions of four vectors
+  constexpr int kAdditions = 8;  // at eight places: they take up the 64 additions of four vectors
+  Words block[kRows][kVectors];
   Words at[kRows][kVectors];
-  std::uint32_t steps = 0;
+  std::uint32_t levels = 1;
   for (int vector = 0; vector < kVectors; ++vector) {
     const std::uint32_t tree = (first + static_cast<std::uint32_t>(vector)) * Set::kLanes;
     const std::uint32_t* const crown =
         view.crowns + std::size_t{tree / kVectorTrees} * kCrown * kVectorTrees + tree % kVectorTrees;
-    if (view.steps[tree / kVectorTrees] > steps) steps = view.steps[tree / kVectorTrees];
+    const auto node = [&](std::uint32_t number) { return Set::load(crown + (number - 1) * kVectorTrees); };
+    if (view.levels[tree / kVectorTrees] > levels) levels = view.levels[tree / kVectorTrees];
     for (int row = 0; row < kRows; ++row) {
-      const Words root = Set::load(crown);
-      const auto first_right = Source::right(view, rows[row], root);
-      const Words second =
-          Set::blend(first_right, Set::load(crown + kVectorTrees), Set::load(crown + 2 * kVectorTrees));
-      const auto second_right = Source::right(view, rows[row], second);
-      const Words third = Set::blend(
-          first_right,
-          Set::blend(second_right, Set::load(crown + 3 * kVectorTrees), Set::load(crown + 4 * kVectorTrees)),
-          Set::blend(second_right, Set::load(crown + 5 * kVectorTrees), Set::load(crown + 6 * kVectorTrees)));
-      const auto third_right = Source::right(view, rows[row], third);
-      at[row][vector] = Set::child(third, third_right, view.plane_bits);
+      const auto one = Source::right(view, rows[row], node(1));
+      const auto two = Source::right(view, rows[row], Set::blend(one, node(2), node(3)));
+      const auto three = Source::right(
+          view, rows[row],
+          Set::blend(one, Set::blend(two, node(4), node(5)), Set::blend(two, node(6), node(7))));
+      const Words exit = Set::twice(Set::twice(Set::twice(Set::all(0), one), two), three);
+      block[row][vector] = Set::add(Set::load(view.bases + tree), Set::times16(exit));
     }
     chain.add(kAdditions);
   }
-  for (std::uint32_t step = 0; step < steps; ++step) {
+  for (std::uint32_t level = 1;; ++level) {
+    for (int row = 0; row < kRows; ++row) {
+      for (int vector = 0; vector < kVectors; ++vector) at[row][vector] = Set::all(1);
+    }
+    for (int step = 0; step < 3; ++step) {
+      for (int vector = 0; vector < kVectors; ++vector) {
+        for (int row = 0; row < kRows; ++row) {
+          const Words node = Set::gather(view.words, Set::add(block[row][vector], at[row][vector]));
+          at[row][vector] = Set::twice(at[row][vector], Source::right(view, rows[row], node));
+        }
+      }
+      chain.add(kAdditions);
+    }
+    bool arrived = true;
     for (int vector = 0; vector < kVectors; ++vector) {
-      const Words base =
-          Set::load(view.bases + std::size_t{first + static_cast<std::uint32_t>(vector)} * Set::kLanes);
       for (int row = 0; row < kRows; ++row) {
-        const Words node = Set::gather(view.nodes, Set::add(base, at[row][vector]));
-        at[row][vector] = Set::child(node, Source::right(view, rows[row], node), view.plane_bits);
+        const Words exit = Set::gather(view.words, Set::add(block[row][vector], at[row][vector]));
+        if (level == levels) {
+          Set::store(leaves + (row * kVectors + vector) * Set::kLanes, exit);
+          continue;
+        }
+        const std::uint32_t tree = (first + static_cast<std::uint32_t>(vector)) * Set::kLanes;
+        const Words below =
+            Set::add(Set::load(view.bases + tree), Set::times16(Set::add(exit, Set::all(0U - kBlockExit))));
+        const auto further = Set::is_block(exit);
+        if (Set::any(further)) arrived = false;
+        block[row][vector] = Set::blend(further, block[row][vector], below);
+        Set::store(leaves + (row * kVectors + vector) * Set::kLanes, exit);
       }
     }
     chain.add(kAdditions);
-  }
-  for (int vector = 0; vector < kVectors; ++vector) {
-    const Words base =
-        Set::load(view.bases + std::size_t{first + static_cast<std::uint32_t>(vector)} * Set::kLanes);
-    for (int row = 0; row < kRows; ++row) {
-      Set::store_floats(leaves + (row * kVectors + vector) * Set::kLanes,
-                        Set::gather_floats(view.values, Set::add(base, at[row][vector])));
-    }
+    if (level == levels || arrived) return;
   }
 }
 
