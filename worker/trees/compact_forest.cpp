@@ -22,7 +22,14 @@ CompactForest::CompactForest(Layout layout, const Kernels& kernels)
   stride_ = round_up(planes + kGatherReach, 64);
   bytes_.resize(std::size_t{kBlockRows} * stride_ + 64);
   words_.resize(std::size_t{kBlockRows} * kRowWords);
-  for (const std::uint32_t levels : layout_.levels) walk_cost_ += kernels_.walk_cost * (levels + 1);
+  if (kernels_.relay != nullptr && !layout_.complete.relay_nodes.empty()) {
+    for (const RelayVector& vector : layout_.relay_vectors) {
+      row_cost_ += (std::uint64_t{kernels_.relay_cost} << vector.depth) + kernels_.relay_leaves_cost;
+    }
+    row_cost_ /= 100;
+  } else {
+    for (const std::uint32_t levels : layout_.levels) row_cost_ += kernels_.walk_cost * (levels + 1);
+  }
   if (layout_.tournament_trees.empty()) return;
   columns_.resize(std::size_t{stride_} * kBlockRows);
   sums_.resize(std::size_t{layout_.groups} * kBlockRows);
@@ -46,7 +53,7 @@ void CompactForest::sum(MatrixView x, MutableMatrixView margins) noexcept {
 bool CompactForest::tournament_pays(std::uint32_t rows) const noexcept {
   if (tournament_cost_ == 0) return false;
   const std::uint64_t comparisons = (rows + kernels_.tournament_rows - 1) / kernels_.tournament_rows;
-  return comparisons * tournament_cost_ < rows * walk_cost_;
+  return comparisons * tournament_cost_ < rows * row_cost_;
 }
 
 void CompactForest::sum_block(const float* x, std::uint32_t rows, float* margins) noexcept {
@@ -71,7 +78,22 @@ void CompactForest::sum_block(const float* x, std::uint32_t rows, float* margins
   }
   const bool missing = kernels_.rank_rows(rank, x, layout_.features, rows, bytes_.data());
   if (missing) fill_missing(x, rows, bytes_.data(), stride_, 1);
-  const PackedTrees& trees = trees_for(missing);
+  walk_or_relay(trees_for(missing), rows, margins);
+}
+
+void CompactForest::walk_or_relay(const PackedTrees& trees, std::uint32_t rows, float* margins) noexcept {
+  if (kernels_.relay != nullptr && !trees.relay_nodes.empty()) {
+    const RelayView view{.nodes = trees.relay_nodes.data(),
+                         .leaves = layout_.relay_leaves.data(),
+                         .vectors = layout_.relay_vectors.data(),
+                         .vector_count = static_cast<std::uint32_t>(layout_.relay_vectors.size()),
+                         .tree_groups = layout_.tree_groups.data(),
+                         .stride = stride_,
+                         .groups = layout_.groups,
+                         .base_margins = layout_.base_margins.data()};
+    kernels_.relay(view, bytes_.data(), rows, margins);
+    return;
+  }
   const WalkView view{.words = trees.words.data(),
                       .crowns = trees.crowns.data(),
                       .bases = layout_.bases.data(),

@@ -32,12 +32,13 @@ class CompactForest {
   void fill_missing(const float* x, std::uint32_t rows, std::uint8_t* ranks, std::size_t next_row,
                     std::size_t next_plane) noexcept;
   [[nodiscard]] bool tournament_pays(std::uint32_t rows) const noexcept;
+  void walk_or_relay(const PackedTrees& trees, std::uint32_t rows, float* margins) noexcept;
 
   Layout layout_;
   const Kernels& kernels_;
   std::uint32_t stride_ = 0;             // bytes of a row's ranks
   std::uint64_t tournament_cost_ = 0;    // of tournament_rows rows; 0: there is no tournament
-  std::uint64_t walk_cost_ = 0;          // of one row
+  std::uint64_t row_cost_ = 0;           // of one row, walked or relayed
   AlignedVector<std::uint8_t> bytes_;    // [kBlockRows][stride_]
   AlignedVector<std::uint8_t> columns_;  // [planes][kBlockRows]
   AlignedVector<std::uint32_t> words_;   // [kBlockRows][kRowWords]

@@ -1,6 +1,7 @@
 // What the kernels of tier 1 are given: plain arrays, and one table of functions for each instruction set.
 //
-//   float rows ──rank_rows────▶ bytes [row][plane] ──walk────────▶ margins   few rows, deep trees
+//   float rows ──rank_rows────▶ bytes [row][plane] ──relay───────▶ margins   few rows, shallow trees
+//             │                                    └──walk────────▶ margins   deep trees
 //             └──rank_columns──▶ bytes [plane][row] ──tournament──▶ margins   many rows
 //
 // A rank is the number of a feature's thresholds that are <= x. It decides every comparison with one of them:
@@ -23,6 +24,8 @@ inline constexpr std::uint32_t kPlaneThresholds = 255;  // of one plane
 inline constexpr std::uint32_t kRankTable = 16 + 256;   // floats: sixteen coarse thresholds, all of them
 inline constexpr std::uint32_t kRankTree = 256;         // floats: the same as a search tree
 inline constexpr std::uint32_t kTournamentDepth = 8;    // 256 leaves have numbers of one byte
+inline constexpr std::uint32_t kRelayTrees = 32;        // trees that are relayed together
+inline constexpr std::uint32_t kRelayPlanes = 64;       // that a relay can look up
 inline constexpr std::uint32_t kVectorTrees = 16;       // trees that are walked together
 inline constexpr std::uint32_t kCrown = 7;              // nodes of a tree's first three levels
 inline constexpr std::uint32_t kRowWords = 32;          // scratch of the walk for one row, in 32-bit words
@@ -87,11 +90,35 @@ struct WalkView {
 inline constexpr std::uint32_t kBlockWords = 16;
 inline constexpr std::uint32_t kBlockExit = 0x7f800001;
 
+/// Thirty-two trees of at most kTournamentDepth levels, padded to the deepest of them.
+///   nodes   u16 [2^depth - 1][kRelayTrees], level by level: rank in the high byte, plane in the low one
+///   leaves  f32 [tree][2^depth]
+struct RelayVector {
+  std::uint32_t first_node = 0;
+  std::uint32_t first_leaf = 0;
+  std::uint32_t first_tree = 0;
+  std::uint32_t tree_count = 0;
+  std::uint32_t depth = 0;  // at least 1
+};
+
+struct RelayView {
+  const std::uint16_t* nodes = nullptr;
+  const float* leaves = nullptr;
+  const RelayVector* vectors = nullptr;
+  std::uint32_t vector_count = 0;
+  const std::uint32_t* tree_groups = nullptr;
+  std::uint32_t stride = 0;  // bytes from one row's ranks to the next, at least kRelayPlanes
+  std::uint32_t groups = 0;
+  const float* base_margins = nullptr;  // [groups]
+};
+
 /// One instruction set's functions. `rows` is at most kBlockRows everywhere.
 struct Kernels {
   const char* name = nullptr;
   std::uint32_t tournament_rows = 0;  // rows that one comparison serves
-  std::uint32_t walk_cost = 0;        // of three levels of sixteen walks, in comparisons of a tournament
+  std::uint32_t relay_cost = 0;  // of a node of 32 trees, in hundredths of such a comparison; 0: no relay
+  std::uint32_t relay_leaves_cost = 0;  // of the leaves of 32 trees, in the same
+  std::uint32_t walk_cost = 0;          // of three levels of sixteen walks, in comparisons of a tournament
 
   /// Writes `planes` ranks for each row (NaN: 0) and says whether any number of these rows is NaN.
   bool (*rank_rows)(const RankView& view, const float* x, std::uint32_t columns, std::uint32_t rows,
@@ -107,6 +134,10 @@ struct Kernels {
   ///   margins  f32 [rows][groups]
   void (*tournament)(const TournamentView& view, const std::uint8_t* columns, std::uint32_t shift,
                      std::uint32_t rows, float* sums, float* margins) = nullptr;
+
+  ///   margins  f32 [rows][groups]
+  void (*relay)(const RelayView& view, const std::uint8_t* bytes, std::uint32_t rows,
+                float* margins) = nullptr;
 
   ///   words    scratch [rows][kRowWords], aligned to 64 bytes
   ///   margins  f32 [rows][groups]

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "worker/trees/kernels.hpp"
+#include "worker/trees/relay.hpp"
 #include "worker/trees/tournament.hpp"
 #include "worker/trees/walk.hpp"
 
@@ -56,6 +57,56 @@ struct Rows32 {
     }
   }
   static std::uint32_t place(std::uint32_t row) { return row % 4 * 8 + row / 4; }
+};
+
+/// Sixteen trees in a register, twice. A row's ranks are four tables of sixteen bytes; a shuffle gives zero
+/// where the highest bit of an index is set, which a saturating addition arranges for the planes of other
+/// tables.
+struct Relay {
+  using Words = __m256i;
+  using Decisions = __m256i;  // all bits of a word, or none
+  static constexpr int kParts = 2;
+  static constexpr int kPartTrees = 16;
+
+  struct Row {
+    __m256i tables[4];
+  };
+  [[gnu::always_inline]] static inline Row row(const std::uint8_t* bytes) {
+    Row row;
+    for (int table = 0; table < 4; ++table) {
+      row.tables[table] =
+          _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + 16 * table)));
+    }
+    return row;
+  }
+  [[gnu::always_inline]] static inline Words load(const std::uint16_t* from) {
+    return _mm256_load_si256(reinterpret_cast<const __m256i*>(from));
+  }
+  [[gnu::always_inline]] static inline Words blend(Decisions decisions, Words no, Words yes) {
+    return _mm256_blendv_epi8(no, yes, decisions);
+  }
+  [[gnu::always_inline]] static inline Decisions right(const Row& row, Words nodes) {
+    // The plane in the high byte; the low byte finds nothing.
+    const __m256i planes = _mm256_or_si256(_mm256_slli_epi16(nodes, 8), _mm256_set1_epi16(0x80));
+    __m256i ranks = _mm256_setzero_si256();
+    for (int table = 0; table < 4; ++table) {
+      const __m256i index =
+          _mm256_adds_epu8(_mm256_xor_si256(planes, _mm256_set1_epi16(static_cast<short>(table << 12))),
+                           _mm256_set1_epi16(0x7000));
+      ranks = _mm256_or_si256(ranks, _mm256_shuffle_epi8(row.tables[table], index));
+    }
+    // No unsigned comparison of words either: both are moved down by half of their range.
+    const __m256i half = _mm256_set1_epi16(static_cast<short>(0x8000));
+    return _mm256_cmpgt_epi16(_mm256_xor_si256(ranks, half), _mm256_xor_si256(nodes, half));
+  }
+  template <int kDepth>
+  [[gnu::always_inline]] static inline void store(std::uint16_t* into, const Decisions* decisions) {
+    __m256i numbers = _mm256_setzero_si256();
+    for (int level = 0; level < kDepth; ++level) {
+      numbers = _mm256_sub_epi16(_mm256_add_epi16(numbers, numbers), decisions[level]);
+    }
+    _mm256_store_si256(reinterpret_cast<__m256i*>(into), numbers);
+  }
 };
 
 struct Words8 {
@@ -175,10 +226,13 @@ void walk(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, s
 
 constinit const Kernels kAvx2Kernels{.name = "avx2",
                                      .tournament_rows = 32,
+                                     .relay_cost = 250,
+                                     .relay_leaves_cost = 10000,
                                      .walk_cost = 100,
                                      .rank_rows = rank_rows,
                                      .rank_columns = rank_columns,
                                      .tournament = tournament,
+                                     .relay = relay_all<Relay>,
                                      .walk = walk};
 
 }  // namespace tutti::trees

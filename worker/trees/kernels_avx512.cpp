@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "worker/trees/kernels.hpp"
+#include "worker/trees/relay.hpp"
 #include "worker/trees/tournament.hpp"
 #include "worker/trees/walk.hpp"
 
@@ -99,6 +100,43 @@ struct Rows32 {
     }
   }
   static std::uint32_t place(std::uint32_t row) { return row; }
+};
+
+/// All 32 trees in one register; a row's ranks, one to a word's high byte, in two.
+struct Relay {
+  using Words = __m512i;
+  using Decisions = __mmask32;
+  static constexpr int kParts = 1;
+  static constexpr int kPartTrees = 32;
+
+  struct Row {
+    __m512i low;
+    __m512i high;
+  };
+  [[gnu::always_inline]] static inline Row row(const std::uint8_t* bytes) {
+    const auto* const halves = reinterpret_cast<const __m256i*>(bytes);
+    return {_mm512_slli_epi16(_mm512_cvtepu8_epi16(_mm256_loadu_si256(halves)), 8),
+            _mm512_slli_epi16(_mm512_cvtepu8_epi16(_mm256_loadu_si256(halves + 1)), 8)};
+  }
+  [[gnu::always_inline]] static inline Words load(const std::uint16_t* from) {
+    return _mm512_load_si512(from);
+  }
+  [[gnu::always_inline]] static inline Words blend(Decisions decisions, Words no, Words yes) {
+    return _mm512_mask_blend_epi16(decisions, no, yes);
+  }
+  /// Where the ranks are equal the node is not smaller, whatever its plane.
+  [[gnu::always_inline]] static inline Decisions right(const Row& row, Words nodes) {
+    return _mm512_cmpgt_epu16_mask(_mm512_permutex2var_epi16(row.low, nodes, row.high), nodes);
+  }
+  template <int kDepth>
+  [[gnu::always_inline]] static inline void store(std::uint16_t* into, const Decisions* decisions) {
+    __m512i numbers = _mm512_setzero_si512();
+    for (int level = 0; level < kDepth; ++level) {
+      numbers = _mm512_mask_add_epi16(numbers, decisions[level], numbers,
+                                      _mm512_set1_epi16(static_cast<short>(1 << (kDepth - 1 - level))));
+    }
+    _mm512_store_si512(into, numbers);
+  }
 };
 
 struct Words16 {
@@ -327,10 +365,13 @@ void walk(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, s
 
 constinit const Kernels kAvx512Kernels{.name = "avx512",
                                        .tournament_rows = 64,
+                                       .relay_cost = 60,
+                                       .relay_leaves_cost = 7000,
                                        .walk_cost = 60,
                                        .rank_rows = rank_rows,
                                        .rank_columns = rank_columns,
                                        .tournament = tournament,
+                                       .relay = relay_all<Relay>,
                                        .walk = walk};
 
 }  // namespace tutti::trees

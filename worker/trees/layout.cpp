@@ -250,6 +250,7 @@ class LayoutBuilder::Work {
   void end_order() {
     first_step_.push_back(steps_.size());
     layout_.bases.resize(layout_.levels.size() * kVectorTrees);
+    for (std::size_t tree = 0; tree < forest_.trees.size(); tree += kRelayTrees) plan_relay(tree);
     tournament_ = depth_max_ <= kTournamentDepth && slots_ <= kPaddingMax * steps_.size() + 4096;
     for (const bool missing : {false, true}) {
       if (missing && layout_.copied_from.empty()) break;
@@ -257,7 +258,40 @@ class LayoutBuilder::Work {
       packed.planes = planes(missing);
       packed.plane_bits = bits_for(packed.planes);
       packed.crowns.resize(layout_.bases.size() * kCrown);
+      if (tournament_ && packed.planes <= kRelayPlanes)
+        packed.relay_nodes.resize(relay_nodes() * kRelayTrees);
     }
+  }
+
+  void plan_relay(std::size_t first) {
+    const std::size_t count = std::min<std::size_t>(kRelayTrees, forest_.trees.size() - first);
+    std::uint32_t depth = 1;
+    for (std::size_t tree = first; tree < first + count; ++tree) depth = std::max(depth, depth_of(tree));
+    if (depth > kTournamentDepth) return;  // then there is no tournament either
+    RelayVector vector{.first_node = relay_nodes() * kRelayTrees,
+                       .first_leaf = 0,
+                       .first_tree = static_cast<std::uint32_t>(first),
+                       .tree_count = static_cast<std::uint32_t>(count),
+                       .depth = depth};
+    if (!layout_.relay_vectors.empty()) {
+      const RelayVector& last = layout_.relay_vectors.back();
+      vector.first_leaf = last.first_leaf + (kRelayTrees << last.depth);
+    }
+    layout_.relay_vectors.push_back(vector);
+  }
+
+  /// Nodes of one tree of each vector planned so far.
+  [[nodiscard]] std::uint32_t relay_nodes() const noexcept {
+    std::uint32_t nodes = 0;
+    if (!layout_.relay_vectors.empty()) {
+      const RelayVector& last = layout_.relay_vectors.back();
+      nodes = last.first_node / kRelayTrees + (1U << last.depth) - 1;
+    }
+    return nodes;
+  }
+
+  [[nodiscard]] std::uint32_t depth_of(std::size_t tree) const noexcept {
+    return steps_[first_step_[tree + 1] - 1].level;
   }
 
   /// Dart's weights are multiplied in here: the product of the same two numbers, rounded once, as tier 0 has
@@ -299,7 +333,7 @@ class LayoutBuilder::Work {
       crown_word(packed, tree, node) = comparisons_[crown[node + 1]].word();
     pack_blocks(packed, tree, crown);
     if (!tournament_) return nodes;
-    const std::uint32_t depth = steps_[begin + nodes - 1].level;
+    const std::uint32_t depth = depth_of(tree);
     if (!missing) {
       layout_.tournament_trees.push_back(
           {.first_node = static_cast<std::uint32_t>(packed.tournament_nodes.size()),
@@ -308,7 +342,36 @@ class LayoutBuilder::Work {
            .group = forest_.trees[tree].group});
     }
     pad(packed, tree, 0, depth, !missing);
+    if (!packed.relay_nodes.empty()) pack_relay(packed, tree);
     return nodes;
+  }
+
+  /// A tree's column of its vector, level by level; a leaf stands in for its children.
+  void pack_relay(PackedTrees& packed, std::size_t tree) {
+    const RelayVector& vector = layout_.relay_vectors[tree / kRelayTrees];
+    const std::size_t column = tree % kRelayTrees;
+    std::uint16_t* into = packed.relay_nodes.data() + vector.first_node + column;
+    level_.assign(1, 0);
+    for (std::uint32_t level = 0; level < vector.depth; ++level) {
+      below_.clear();
+      for (const std::uint32_t at : level_) {
+        const Comparison& comparison = comparisons_[at];
+        *into = static_cast<std::uint16_t>(comparison.rank << 8 | comparison.plane);
+        into += kRelayTrees;
+        const bool inner = comparison.rank != kLeafRank;
+        const std::uint32_t left = steps_[first_step_[tree] + at].left;
+        below_.push_back(left);
+        below_.push_back(inner ? left + 1 : left);
+      }
+      std::swap(level_, below_);
+    }
+    layout_.relay_leaves.resize(
+        std::max(layout_.relay_leaves.size(),
+                 std::size_t{vector.first_leaf} + (std::size_t{kRelayTrees} << vector.depth)));
+    float* const leaves = layout_.relay_leaves.data() + vector.first_leaf + (column << vector.depth);
+    for (std::size_t leaf = 0; leaf < level_.size(); ++leaf) {
+      leaves[leaf] = value_of(tree, forest_.nodes[steps_[first_step_[tree] + level_[leaf]].node]);
+    }
   }
 
   static std::uint32_t& crown_word(PackedTrees& packed, std::size_t tree, std::uint32_t node) {
@@ -379,7 +442,9 @@ class LayoutBuilder::Work {
   std::vector<Step> steps_;
   std::vector<std::size_t> first_step_;  // [tree], and the end
   std::vector<Comparison> comparisons_;  // of the tree that is packed
-  std::size_t slots_ = 0;                // of a tournament
+  std::vector<std::uint32_t> level_;     // of a tree that is packed for the relay
+  std::vector<std::uint32_t> below_;
+  std::size_t slots_ = 0;  // of a tournament
   std::uint32_t depth_max_ = 0;
   bool tournament_ = false;
 };
@@ -408,7 +473,7 @@ std::size_t bytes_of_vector(const Vector& vector) noexcept {
 
 std::size_t bytes_of_packed(const PackedTrees& packed) noexcept {
   return bytes_of_vector(packed.words) + bytes_of_vector(packed.crowns) +
-         bytes_of_vector(packed.tournament_nodes);
+         bytes_of_vector(packed.tournament_nodes) + bytes_of_vector(packed.relay_nodes);
 }
 
 }  // namespace
@@ -416,7 +481,7 @@ std::size_t bytes_of_packed(const PackedTrees& packed) noexcept {
 std::size_t Layout::bytes() const noexcept {
   return bytes_of_vector(tables) + bytes_of_vector(search_trees) + bytes_of_packed(complete) +
          bytes_of_packed(missing) + bytes_of_vector(bases) + bytes_of_vector(tournament_trees) +
-         bytes_of_vector(leaves);
+         bytes_of_vector(leaves) + bytes_of_vector(relay_leaves);
 }
 
 }  // namespace tutti::trees

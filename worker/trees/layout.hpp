@@ -46,6 +46,7 @@ struct PackedTrees {
   AlignedVector<std::uint32_t> words;  // blocks
   AlignedVector<std::uint32_t> crowns;
   std::vector<TournamentNode> tournament_nodes;  // empty: no tournament
+  AlignedVector<std::uint16_t> relay_nodes;      // empty: no relay
 };
 
 struct Layout {
@@ -68,7 +69,9 @@ struct Layout {
   std::vector<std::uint32_t> levels;   // [vectors of trees]: blocks on the longest way down
   std::vector<std::uint32_t> tree_groups;
   std::vector<TournamentTree> tournament_trees;
-  AlignedVector<float> leaves;
+  AlignedVector<float> leaves;  // of tournaments
+  std::vector<RelayVector> relay_vectors;
+  AlignedVector<float> relay_leaves;
 
   [[nodiscard]] std::uint32_t tree_count() const noexcept {
     return static_cast<std::uint32_t>(tree_groups.size());
