@@ -53,7 +53,8 @@ void CompactForest::sum(MatrixView x, MutableMatrixView margins) noexcept {
 bool CompactForest::tournament_pays(std::uint32_t rows) const noexcept {
   if (tournament_cost_ == 0) return false;
   const std::uint64_t comparisons = (rows + kernels_.tournament_rows - 1) / kernels_.tournament_rows;
-  return comparisons * tournament_cost_ < rows * row_cost_;
+  const std::uint64_t percent = comparisons > 1 ? kernels_.wide_percent : 100;
+  return comparisons * tournament_cost_ * percent < rows * row_cost_ * 100;
 }
 
 void CompactForest::sum_block(const float* x, std::uint32_t rows, float* margins) noexcept {

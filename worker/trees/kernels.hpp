@@ -116,7 +116,8 @@ struct RelayView {
 struct Kernels {
   const char* name = nullptr;
   std::uint32_t tournament_rows = 0;  // rows that one comparison serves
-  std::uint32_t relay_cost = 0;  // of a node of 32 trees, in hundredths of such a comparison; 0: no relay
+  std::uint32_t wide_percent = 0;  // cost of such a comparison when more rows than that are compared together
+  std::uint32_t relay_cost = 0;    // of a node of 32 trees, in hundredths of such a comparison; 0: no relay
   std::uint32_t relay_leaves_cost = 0;  // of the leaves of 32 trees, in the same
   std::uint32_t walk_cost = 0;          // of three levels of sixteen walks, in comparisons of a tournament
 

@@ -226,8 +226,9 @@ void walk(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, s
 
 constinit const Kernels kAvx2Kernels{.name = "avx2",
                                      .tournament_rows = 32,
-                                     .relay_cost = 250,
-                                     .relay_leaves_cost = 10000,
+                                     .wide_percent = 90,
+                                     .relay_cost = 190,
+                                     .relay_leaves_cost = 1000,
                                      .walk_cost = 100,
                                      .rank_rows = rank_rows,
                                      .rank_columns = rank_columns,

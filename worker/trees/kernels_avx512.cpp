@@ -365,8 +365,9 @@ void walk(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, s
 
 constinit const Kernels kAvx512Kernels{.name = "avx512",
                                        .tournament_rows = 64,
-                                       .relay_cost = 60,
-                                       .relay_leaves_cost = 7000,
+                                       .wide_percent = 60,
+                                       .relay_cost = 22,
+                                       .relay_leaves_cost = 5100,
                                        .walk_cost = 60,
                                        .rank_rows = rank_rows,
                                        .rank_columns = rank_columns,

@@ -189,6 +189,7 @@ void walk(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, s
 
 constinit const Kernels kPortableKernels{.name = "portable",
                                          .tournament_rows = 16,
+                                         .wide_percent = 90,
                                          .walk_cost = 80,
                                          .rank_rows = rank_rows,
                                          .rank_columns = rank_columns,

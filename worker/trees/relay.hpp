@@ -39,25 +39,48 @@ template <class Set, int kLevel, int kBit, int kFrom>
   }
 }
 
-template <class Set, int kDepth, int kLevel>
+/// Leaves of one row that are still to be added: those of a whole vector of trees of the same depth as the
+/// next one.
+struct Pending {
+  float sum = 0.0F;
+  const std::uint16_t* numbers = nullptr;
+  const float* leaves = nullptr;
+};
+
+/// The decisions of the levels from kLevel on. Between them a share of the pending leaves is added: additions
+/// that wait for one another hide behind the comparisons.
+template <class Set, int kDepth, int kLevel, bool kWoven>
 [[gnu::always_inline]] inline void decide(const std::uint16_t* nodes, const typename Set::Row& row,
-                                          typename Set::Decisions* decisions) {
+                                          typename Set::Decisions* decisions, const Pending& pending,
+                                          float& sum) {
   if constexpr (kLevel < kDepth) {
     const std::uint16_t* const level = nodes + ((1 << kLevel) - 1) * static_cast<int>(kRelayTrees);
     decisions[kLevel] = Set::right(row, choose<Set, kLevel, kLevel - 1, 0>(level, decisions));
-    decide<Set, kDepth, kLevel + 1>(nodes, row, decisions);
+    if constexpr (kWoven) {
+      constexpr int kTrees = static_cast<int>(kRelayTrees);
+      for (int tree = kLevel * kTrees / kDepth; tree < (kLevel + 1) * kTrees / kDepth; ++tree) {
+        sum += pending.leaves[tree * (1 << kDepth) + pending.numbers[tree]];
+      }
+    }
+    decide<Set, kDepth, kLevel + 1, kWoven>(nodes, row, decisions, pending, sum);
   }
 }
 
-/// The numbers of the leaves that a row reaches in a vector of trees.
-template <class Set, int kDepth>
-[[gnu::noinline]] void reach(const std::uint16_t* nodes, const typename Set::Row& row,
-                             std::uint16_t* numbers) {
+/// The numbers of the leaves that a row reaches in a vector of trees. Returns the sum with what was pending.
+template <class Set, int kDepth, bool kWoven>
+[[gnu::noinline]] float reach(const std::uint16_t* nodes, const typename Set::Row& row,
+                              std::uint16_t* numbers, const Pending& pending) {
+  float sum = pending.sum;
   for (int part = 0; part < Set::kParts; ++part) {
     typename Set::Decisions decisions[kDepth];
-    decide<Set, kDepth, 0>(nodes + part * Set::kPartTrees, row, decisions);
+    if (kWoven && part == 0) {
+      decide<Set, kDepth, 0, kWoven>(nodes, row, decisions, pending, sum);
+    } else {
+      decide<Set, kDepth, 0, false>(nodes + part * Set::kPartTrees, row, decisions, pending, sum);
+    }
     Set::template store<kDepth>(numbers + part * Set::kPartTrees, decisions);
   }
+  return sum;
 }
 
 /// kRows rows under one vector of trees.
@@ -66,8 +89,8 @@ void run_vector(const RelayView& view, const RelayVector& vector, const std::uin
   constexpr std::size_t kLeaves = std::size_t{1} << kDepth;
   alignas(64) std::uint16_t numbers[kRows][kRelayTrees];
   for (int row = 0; row < kRows; ++row) {
-    reach<Set, kDepth>(view.nodes + vector.first_node, Set::row(bytes + std::size_t(row) * view.stride),
-                       numbers[row]);
+    reach<Set, kDepth, false>(view.nodes + vector.first_node,
+                              Set::row(bytes + std::size_t(row) * view.stride), numbers[row], {});
   }
   const float* leaves = view.leaves + vector.first_leaf;
   if (view.groups == 1) {
@@ -87,17 +110,73 @@ void run_vector(const RelayView& view, const RelayVector& vector, const std::uin
   }
 }
 
-template <class Set, int kDepth>
-void run_rows(const RelayView& view, const RelayVector& vector, const std::uint8_t* bytes, std::uint32_t rows,
-              float* margins) {
-  std::uint32_t row = 0;
-  for (; rows - row >= 4; row += 4) {
-    run_vector<Set, kDepth, 4>(view, vector, bytes + std::size_t{row} * view.stride,
-                               margins + std::size_t{row} * view.groups);
+/// One row of a model with one margin.
+template <class Set>
+class RelayRow {
+ public:
+  RelayRow(const RelayView& view, const std::uint8_t* bytes, float margin)
+      : view_(view), row_(Set::row(bytes)) {
+    pending_.sum = margin;
   }
-  for (; row < rows; ++row) {
-    run_vector<Set, kDepth, 1>(view, vector, bytes + std::size_t{row} * view.stride,
-                               margins + std::size_t{row} * view.groups);
+
+  template <int kDepth>
+  void run(const RelayVector& vector) {
+    if (pending_vector_ != nullptr && pending_vector_->depth != vector.depth) add_pending();
+    const std::uint16_t* const nodes = view_.nodes + vector.first_node;
+    std::uint16_t* const numbers = numbers_[turn_];
+    if (pending_vector_ != nullptr) {
+      pending_.sum = reach<Set, kDepth, true>(nodes, row_, numbers, pending_);
+    } else {
+      reach<Set, kDepth, false>(nodes, row_, numbers, pending_);
+    }
+    pending_.numbers = numbers;
+    pending_.leaves = view_.leaves + vector.first_leaf;
+    pending_vector_ = &vector;
+    turn_ ^= 1U;
+  }
+  /// Only the last vector may have fewer trees, so nothing is woven with it.
+  float finish() {
+    add_pending();
+    return pending_.sum;
+  }
+
+ private:
+  void add_pending() {
+    if (pending_vector_ == nullptr) return;
+    for (std::uint32_t tree = 0; tree < pending_vector_->tree_count; ++tree) {
+      pending_.sum += pending_.leaves[(std::size_t{tree} << pending_vector_->depth) + pending_.numbers[tree]];
+    }
+    pending_vector_ = nullptr;
+  }
+
+  alignas(64) std::uint16_t numbers_[2][kRelayTrees];
+  const RelayView& view_;
+  typename Set::Row row_;
+  Pending pending_;
+  const RelayVector* pending_vector_ = nullptr;
+  std::uint32_t turn_ = 0;
+};
+
+/// Calls `run` with the vector's depth as a constant.
+template <class Run>
+[[gnu::always_inline]] inline void with_depth(const RelayVector& vector, const Run& run) {
+  switch (vector.depth) {
+    case 1:
+      return run.template operator()<1>(vector);
+    case 2:
+      return run.template operator()<2>(vector);
+    case 3:
+      return run.template operator()<3>(vector);
+    case 4:
+      return run.template operator()<4>(vector);
+    case 5:
+      return run.template operator()<5>(vector);
+    case 6:
+      return run.template operator()<6>(vector);
+    case 7:
+      return run.template operator()<7>(vector);
+    default:
+      return run.template operator()<8>(vector);
   }
 }
 
@@ -108,34 +187,29 @@ void relay_all(const RelayView& view, const std::uint8_t* bytes, std::uint32_t r
       margins[std::size_t{row} * view.groups + group] = view.base_margins[group];
     }
   }
-  for (std::uint32_t index = 0; index < view.vector_count; ++index) {
-    const RelayVector& vector = view.vectors[index];
-    switch (vector.depth) {
-      case 1:
-        run_rows<Set, 1>(view, vector, bytes, rows, margins);
-        break;
-      case 2:
-        run_rows<Set, 2>(view, vector, bytes, rows, margins);
-        break;
-      case 3:
-        run_rows<Set, 3>(view, vector, bytes, rows, margins);
-        break;
-      case 4:
-        run_rows<Set, 4>(view, vector, bytes, rows, margins);
-        break;
-      case 5:
-        run_rows<Set, 5>(view, vector, bytes, rows, margins);
-        break;
-      case 6:
-        run_rows<Set, 6>(view, vector, bytes, rows, margins);
-        break;
-      case 7:
-        run_rows<Set, 7>(view, vector, bytes, rows, margins);
-        break;
-      default:
-        run_rows<Set, 8>(view, vector, bytes, rows, margins);
-        break;
+  const std::uint32_t many = view.groups == 1 ? rows / 4 * 4 : rows;
+  if (many > 0) {
+    for (std::uint32_t index = 0; index < view.vector_count; ++index) {
+      with_depth(view.vectors[index], [&]<int kDepth>(const RelayVector& vector) {
+        std::uint32_t row = 0;
+        for (; many - row >= 4; row += 4) {
+          run_vector<Set, kDepth, 4>(view, vector, bytes + std::size_t{row} * view.stride,
+                                     margins + std::size_t{row} * view.groups);
+        }
+        for (; row < many; ++row) {
+          run_vector<Set, kDepth, 1>(view, vector, bytes + std::size_t{row} * view.stride,
+                                     margins + std::size_t{row} * view.groups);
+        }
+      });
     }
+  }
+  for (std::uint32_t row = many; row < rows; ++row) {
+    RelayRow<Set> relay(view, bytes + std::size_t{row} * view.stride, margins[row]);
+    for (std::uint32_t index = 0; index < view.vector_count; ++index) {
+      with_depth(view.vectors[index],
+                 [&]<int kDepth>(const RelayVector& vector) { relay.template run<kDepth>(vector); });
+    }
+    margins[row] = relay.finish();
   }
 }
 
