@@ -1,5 +1,5 @@
-// Any bytes as an XGBoost model: an error that says what and where, or a model whose answers do not depend on
-// the batch a row stands in.
+// Any bytes as an XGBoost model: an error that says what and where, or a model whose answers depend neither
+// on the batch a row stands in nor on the tier: together they are asked of tier 1, alone of the interpreter.
 #include <bit>
 #include <cassert>
 #include <cstddef>
@@ -12,14 +12,15 @@
 #include "worker/xgboost.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const auto model = tutti::parse_xgboost(std::as_bytes(std::span(data, size)), "fuzz.json");
+  const auto model =
+      tutti::parse_xgboost(std::as_bytes(std::span(data, size)), "fuzz.json", {.threshold = 0});
   if (!model) {
     const tutti::Error& error = model.error();
     assert(error.code == tutti::Errc::bad_model && !error.what.empty() && !error.hint.empty());
     assert(error.where.starts_with("fuzz.json"));
     return 0;
   }
-  constexpr std::uint32_t kRows = 9;  // one more than the lanes of the interpreter
+  constexpr std::uint32_t kRows = 41;  // lanes of all kinds, and some left over
   constexpr float kNumbers[] = {
       0.0F, -0.0F, 1.0F, 2.5F, -3.0F, 1e9F, std::numeric_limits<float>::quiet_NaN()};
   const tutti::ModelShape shape = (*model)->shape();
@@ -28,12 +29,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (std::size_t index = 0; index < x.size(); ++index) x[index] = kNumbers[index % std::size(kNumbers)];
   std::vector<float> together(std::size_t{shape.outputs} * kRows);
   std::vector<float> alone(together.size());
+  const auto interpreter = tutti::parse_xgboost(std::as_bytes(std::span(data, size)), "fuzz.json",
+                                                {.mode = tutti::JitSettings::Mode::off});
+  assert(interpreter.has_value());
   const auto answered =
       (*model)->predict({x.data(), kRows, shape.features}, {together.data(), kRows, shape.outputs});
   assert(answered.has_value());
   for (std::uint32_t row = 0; row < kRows; ++row) {
-    const auto one = (*model)->predict({&x[std::size_t{row} * shape.features], 1, shape.features},
-                                       {&alone[std::size_t{row} * shape.outputs], 1, shape.outputs});
+    const auto one = (*interpreter)
+                         ->predict({&x[std::size_t{row} * shape.features], 1, shape.features},
+                                   {&alone[std::size_t{row} * shape.outputs], 1, shape.outputs});
     assert(one.has_value());
   }
   for (std::size_t index = 0; index < alone.size(); ++index) {

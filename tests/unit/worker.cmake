@@ -19,3 +19,10 @@ tutti_test(cage_test SOURCES unit/cage_test.cpp unit/cage_filter_test.cpp plugin
 target_compile_definitions(cage_test PRIVATE EVIL_CANARY="${TUTTI_EVIL_CANARY}")
 add_dependencies(cage_test tutti_test_plugins)
 tutti_test(kernels_test SOURCES unit/kernels_test.cpp LIBRARIES tutti_models)
+tutti_test(tree_model_test SOURCES unit/tree_model_test.cpp LIBRARIES tutti_models)
+# Sanitizers add weak functions of their own.
+if(NOT TUTTI_SANITIZE AND NOT TUTTI_FUZZERS AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
+  add_test(NAME weak_symbols_test
+    COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/unit/weak_symbols_test.sh ${CMAKE_NM}
+      "$<FILTER:$<TARGET_OBJECTS:tutti_models>,INCLUDE,kernels_avx>" COMMAND_EXPAND_LISTS)
+endif()

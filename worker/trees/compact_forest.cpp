@@ -105,7 +105,11 @@ void CompactForest::walk_or_relay(const PackedTrees& trees, std::uint32_t rows, 
                       .stride = stride_,
                       .groups = layout_.groups,
                       .base_margins = layout_.base_margins.data()};
-  kernels_.walk(view, bytes_.data(), rows, words_.data(), margins);
+  if (kernels_.descend_rows != 0 && rows >= kernels_.descend_rows) {
+    descend(view, bytes_.data(), rows, margins);
+  } else {
+    kernels_.walk(view, bytes_.data(), rows, words_.data(), margins);
+  }
 }
 
 const PackedTrees& CompactForest::trees_for(bool missing) const noexcept {

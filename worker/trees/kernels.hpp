@@ -1,7 +1,8 @@
 // What the kernels of tier 1 are given: plain arrays, and one table of functions for each instruction set.
 //
 //   float rows ──rank_rows────▶ bytes [row][plane] ──relay───────▶ margins   few rows, shallow trees
-//             │                                    └──walk────────▶ margins   deep trees
+//             │                                    ├──walk────────▶ margins   few rows, deep trees
+//             │                                    └──descend─────▶ margins   many rows, deep trees
 //             └──rank_columns──▶ bytes [plane][row] ──tournament──▶ margins   many rows
 //
 // A rank is the number of a feature's thresholds that are <= x. It decides every comparison with one of them:
@@ -11,7 +12,7 @@
 //
 // These files are compiled once for each instruction set. They include nothing that brings inline functions
 // of the library along: the linker keeps one copy of such a function, and might keep one that this CPU cannot
-// run (kernels_test looks for it).
+// run (weak_symbols_test looks for it).
 #pragma once
 
 #include <cstddef>
@@ -112,6 +113,15 @@ struct RelayView {
   const float* base_margins = nullptr;  // [groups]
 };
 
+/// The walk by plain instructions, as Kernels::walk.
+void walk_plainly(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, std::uint32_t* words,
+                  float* margins);
+
+/// Rows under one deep tree after the other, eight rows in lockstep, by plain instructions: they share the
+/// lines of the tree.
+///   margins  f32 [rows][groups]
+void descend(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, float* margins);
+
 /// One instruction set's functions. `rows` is at most kBlockRows everywhere.
 struct Kernels {
   const char* name = nullptr;
@@ -119,6 +129,7 @@ struct Kernels {
   std::uint32_t wide_percent = 0;  // cost of such a comparison when more rows than that are compared together
   std::uint32_t relay_cost = 0;    // of a node of 32 trees, in hundredths of such a comparison; 0: no relay
   std::uint32_t relay_leaves_cost = 0;  // of the leaves of 32 trees, in the same
+  std::uint32_t descend_rows = 0;       // from so many on, descend() is faster than walk(); 0: never
   std::uint32_t walk_cost = 0;          // of three levels of sixteen walks, in comparisons of a tournament
 
   /// Writes `planes` ranks for each row (NaN: 0) and says whether any number of these rows is NaN.

@@ -180,20 +180,21 @@ void tournament(const TournamentView& view, const std::uint8_t* columns, std::ui
   end_sums<Rows16>(view, 0, rows, sums, margins);
 }
 
-void walk(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, std::uint32_t* words,
-          float* margins) {
+}  // namespace
+
+void walk_plainly(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, std::uint32_t* words,
+                  float* margins) {
   walk_all<Words8, FromMemory>(view, bytes, rows, words, margins);
 }
-
-}  // namespace
 
 constinit const Kernels kPortableKernels{.name = "portable",
                                          .tournament_rows = 16,
                                          .wide_percent = 90,
+                                         .descend_rows = 8,
                                          .walk_cost = 80,
                                          .rank_rows = rank_rows,
                                          .rank_columns = rank_columns,
                                          .tournament = tournament,
-                                         .walk = walk};
+                                         .walk = walk_plainly};
 
 }  // namespace tutti::trees

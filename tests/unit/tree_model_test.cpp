@@ -1,0 +1,73 @@
+// A tree model's way from the interpreter to tier 1, as those see it who ask it and those who watch it.
+#include "worker/tree_model.hpp"
+
+#include <bit>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tests/catch.hpp"
+#include "tests/unit/random_forest.hpp"
+
+namespace {
+
+using namespace tutti;
+using fixture::ForestMaker;
+using fixture::Shape;
+
+constexpr Shape kShape{.features = 5, .trees = 400, .depth = 6, .leaf_percent = 5};
+
+std::vector<std::uint32_t> answer_of(Model& model, const std::vector<float>& x) {
+  const auto rows = static_cast<std::uint32_t>(x.size() / kShape.features);
+  std::vector<float> out(rows);
+  REQUIRE(model.predict({x.data(), rows, kShape.features}, {out.data(), rows, 1}).has_value());
+  std::vector<std::uint32_t> bits;
+  for (const float number : out) bits.push_back(std::bit_cast<std::uint32_t>(number));
+  return bits;
+}
+
+TEST_CASE("tree model: it changes tiers between calls, and no answer changes", "[tree_model]") {
+  ForestMaker maker(1);
+  const Forest forest = maker.forest(kShape);
+  const std::vector<float> x = maker.rows(kShape, 37, 10);
+  const auto interpreted = make_tree_model(forest, {.mode = JitSettings::Mode::off});
+  const std::vector<std::uint32_t> wanted = answer_of(*interpreted, x);
+  CHECK(interpreted->tiers()->tier == 0);
+  CHECK(interpreted->tiers()->why_not == "jit is off");
+
+  const auto model = make_tree_model(forest, {.threshold = 3});
+  std::uint32_t calls = 0;
+  for (; model->tiers()->tier == 0 && calls < 1000; ++calls) CHECK(answer_of(*model, x) == wanted);
+  // More than one slice: the forest is larger than what one call builds.
+  CHECK(calls > 4);
+  CHECK(calls < 1000);
+  CHECK(answer_of(*model, x) == wanted);
+
+  const TierReport& report = *model->tiers();
+  CHECK(report.why_not.empty());
+  CHECK(report.tiers[0].calls == calls);
+  CHECK(report.tiers[1].calls == 1);
+  CHECK(report.tiers[1].rows == 37);
+  CHECK(report.tiers[1].batches[5] == 1);
+  CHECK(report.bytes > 0);
+  CHECK_FALSE(std::string(report.kernels).empty());
+}
+
+TEST_CASE("tree model: a small forest begins in tier 1, and threshold 0 means so for any", "[tree_model]") {
+  ForestMaker maker(2);
+  CHECK(make_tree_model(maker.forest(kShape))->tiers()->tier == 1);
+  CHECK(make_tree_model(maker.forest(kShape), {.threshold = 0})->tiers()->tier == 1);
+  CHECK(make_tree_model(maker.forest(kShape), {.threshold = 1})->tiers()->tier == 0);
+}
+
+TEST_CASE("tree model: what tier 1 does not suit is answered by the interpreter, and says so",
+          "[tree_model]") {
+  ForestMaker maker(3);
+  Forest forest = maker.forest(kShape);
+  forest.category_splits.push_back({.node = 0, .first = 0, .count = 0});
+  const auto model = make_tree_model(forest, {.threshold = 0});
+  CHECK(model->tiers()->tier == 0);
+  CHECK(model->tiers()->why_not == "it has categorical splits");
+}
+
+}  // namespace
