@@ -14,6 +14,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstdio>
+#include <exception>
 #include <fstream>
 #include <functional>
 #include <memory>
@@ -264,7 +265,7 @@ int run(const Options& options, const std::vector<std::string>& only, const std:
 }  // namespace
 }  // namespace tutti::bench
 
-int main(int count, char** words) {
+int main(int count, char** words) try {
   CLI::App app("What an answer of the native executor costs, against XGBoost's C API");
   tutti::bench::Options options;
   options.cores = {0};
@@ -280,4 +281,7 @@ int main(int count, char** words) {
   app.add_flag("--quick", options.quick, "Fewer batches and repeats");
   CLI11_PARSE(app, count, words);
   return tutti::bench::run(options, only, models, json_path, svg_path);
+} catch (const std::exception& exception) {
+  std::fputs(exception.what(), stderr);
+  return 1;
 }

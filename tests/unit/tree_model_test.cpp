@@ -1,13 +1,29 @@
 // A tree model's way from the interpreter to tier 1, as those see it who ask it and those who watch it.
 #include "worker/tree_model.hpp"
 
+#include <atomic>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "tests/catch.hpp"
 #include "tests/unit/random_forest.hpp"
+
+namespace {
+std::atomic<std::size_t> allocations{0};
+}
+
+// The linker puts this in the place of operator new in the objects of this program; see dense_test.cpp.
+extern "C" {
+void* __real__Znwm(std::size_t bytes);
+
+void* __wrap__Znwm(std::size_t bytes) {
+  ++allocations;
+  return __real__Znwm(bytes);
+}
+}
 
 namespace {
 
@@ -51,6 +67,28 @@ TEST_CASE("tree model: it changes tiers between calls, and no answer changes", "
   CHECK(report.tiers[1].batches[5] == 1);
   CHECK(report.bytes > 0);
   CHECK_FALSE(std::string(report.kernels).empty());
+}
+
+TEST_CASE("tree model: predicting allocates nothing", "[tree_model]") {
+  // Method: batches that every way of answering takes, shallow trees and deep ones, with missing numbers.
+  ForestMaker maker(4);
+  for (const std::uint32_t depth : {6U, 12U}) {
+    Shape shape = kShape;
+    shape.depth = depth;
+    const std::size_t at_start = allocations;
+    const auto model = make_tree_model(maker.forest(shape), {.threshold = 0});
+    REQUIRE(allocations > at_start + 10);  // the counter counts
+    const std::vector<float> x = maker.rows(shape, 300, 10);
+    std::vector<float> out(300);
+    for (const std::uint32_t rows : {1U, 7U, 33U, 300U}) {
+      const std::size_t before = allocations;
+      const bool answered =
+          model->predict({x.data(), rows, shape.features}, {out.data(), rows, 1}).has_value();
+      const std::size_t after = allocations;
+      REQUIRE(answered);
+      REQUIRE(after == before);
+    }
+  }
 }
 
 TEST_CASE("tree model: a small forest begins in tier 1, and threshold 0 means so for any", "[tree_model]") {

@@ -20,6 +20,7 @@ target_compile_definitions(cage_test PRIVATE EVIL_CANARY="${TUTTI_EVIL_CANARY}")
 add_dependencies(cage_test tutti_test_plugins)
 tutti_test(kernels_test SOURCES unit/kernels_test.cpp LIBRARIES tutti_models)
 tutti_test(tree_model_test SOURCES unit/tree_model_test.cpp LIBRARIES tutti_models)
+target_link_options(tree_model_test PRIVATE -Wl,--wrap=_Znwm)
 # Sanitizers add weak functions of their own.
 if(NOT TUTTI_SANITIZE AND NOT TUTTI_FUZZERS AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   add_test(NAME weak_symbols_test

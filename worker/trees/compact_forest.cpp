@@ -28,7 +28,8 @@ CompactForest::CompactForest(Layout layout, const Kernels& kernels)
     }
     row_cost_ /= 100;
   } else {
-    for (const std::uint32_t levels : layout_.levels) row_cost_ += kernels_.walk_cost * (levels + 1);
+    for (const std::uint32_t levels : layout_.levels)
+      row_cost_ += std::uint64_t{kernels_.walk_cost} * (levels + 1);
   }
   if (layout_.tournament_trees.empty()) return;
   columns_.resize(std::size_t{stride_} * kBlockRows);

@@ -42,9 +42,10 @@ struct Rows32 {
   }
   template <int kDepth>
   [[gnu::always_inline]] static inline void add(Bytes numbers, const float* leaves, float* sums) {
-    for (int part = 0; part < 4; ++part) {
+    for (std::size_t part = 0; part < 4; ++part) {
       float* const sum = sums + 8 * part;
-      const __m256i words = _mm256_and_si256(_mm256_srli_epi32(numbers, 8 * part), _mm256_set1_epi32(255));
+      const __m256i words =
+          _mm256_and_si256(_mm256_srli_epi32(numbers, static_cast<int>(8 * part)), _mm256_set1_epi32(255));
       __m256 leaf;
       if constexpr (kDepth <= 3) {
         const __m256i present =
@@ -73,7 +74,7 @@ struct Relay {
   };
   [[gnu::always_inline]] static inline Row row(const std::uint8_t* bytes) {
     Row row;
-    for (int table = 0; table < 4; ++table) {
+    for (std::size_t table = 0; table < 4; ++table) {
       row.tables[table] =
           _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + 16 * table)));
     }

@@ -61,9 +61,10 @@ struct Rows64 {
   }
   template <int kDepth>
   [[gnu::always_inline]] static inline void add(Bytes numbers, const float* leaves, float* sums) {
-    for (unsigned part = 0; part < 4; ++part) {
+    for (std::size_t part = 0; part < 4; ++part) {
       float* const sum = sums + 16 * part;
-      const __m512 leaf = leaves_of<kDepth>(_mm512_srli_epi32(numbers, 8 * part), leaves);
+      const __m512 leaf =
+          leaves_of<kDepth>(_mm512_srli_epi32(numbers, static_cast<unsigned>(8 * part)), leaves);
       _mm512_store_ps(sum, _mm512_add_ps(_mm512_load_ps(sum), leaf));
     }
   }
@@ -94,7 +95,7 @@ struct Rows32 {
   [[gnu::always_inline]] static inline void add(Bytes numbers, const float* leaves, float* sums) {
     const __m512i words[2] = {_mm512_cvtepu8_epi32(_mm256_castsi256_si128(numbers)),
                               _mm512_cvtepu8_epi32(_mm256_extracti128_si256(numbers, 1))};
-    for (int part = 0; part < 2; ++part) {
+    for (std::size_t part = 0; part < 2; ++part) {
       float* const sum = sums + 16 * part;
       _mm512_store_ps(sum, _mm512_add_ps(_mm512_load_ps(sum), leaves_of<kDepth>(words[part], leaves)));
     }
@@ -213,15 +214,16 @@ struct TwoRegisters {
   };
 
   static void prepare(const WalkView& /*view*/, const std::uint8_t* bytes, std::uint32_t* words) {
-    for (int half = 0; half < 2; ++half) {
+    for (std::size_t half = 0; half < 2; ++half) {
       const auto* const from = reinterpret_cast<const __m128i*>(bytes + 16 * half);
       __m512i row = _mm512_setzero_si512();
-      for (int quarter = 0; quarter < 4; ++quarter) {
+      for (std::size_t quarter = 0; quarter < 4; ++quarter) {
         row = _mm512_or_si512(_mm512_slli_epi32(row, 8),
                               _mm512_cvtepu8_epi32(_mm_loadu_si128(from + 2 * quarter)));
       }
-      const __m512i in_advance = _mm512_add_epi32(
-          _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3), _mm512_set1_epi32(4 * half));
+      const __m512i in_advance =
+          _mm512_add_epi32(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3),
+                           _mm512_set1_epi32(static_cast<int>(4 * half)));
       _mm512_store_si512(words + 16 * half, _mm512_rorv_epi32(row, in_advance));
     }
   }
@@ -318,7 +320,7 @@ bool rank_columns(const RankView& view, const float* x, std::uint32_t columns, s
     const std::uint32_t end = rows - tile < kTile ? rows : tile + kTile;
     for (std::uint32_t plane = 0; plane < view.planes; ++plane) {
       SearchTree tree;
-      for (int part = 0; part < 16; ++part) {
+      for (std::size_t part = 0; part < 16; ++part) {
         tree.part[part] = _mm512_load_ps(view.trees + std::size_t{plane} * kRankTree + 16 * part);
       }
       const float* const column = x + view.features[plane];

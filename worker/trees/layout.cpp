@@ -259,7 +259,7 @@ class LayoutBuilder::Work {
       packed.plane_bits = bits_for(packed.planes);
       packed.crowns.resize(layout_.bases.size() * kCrown);
       if (tournament_ && packed.planes <= kRelayPlanes)
-        packed.relay_nodes.resize(relay_nodes() * kRelayTrees);
+        packed.relay_nodes.resize(std::size_t{relay_nodes()} * kRelayTrees);
     }
   }
 

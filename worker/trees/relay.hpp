@@ -31,7 +31,7 @@ template <class Set, int kLevel, int kBit, int kFrom>
 [[gnu::always_inline]] inline typename Set::Words choose(const std::uint16_t* level,
                                                          const typename Set::Decisions* decisions) {
   if constexpr (kBit < 0) {
-    return Set::load(level + kFrom * static_cast<int>(kRelayTrees));
+    return Set::load(level + std::size_t{kFrom} * kRelayTrees);
   } else {
     constexpr int kOther = kFrom | 1 << (kLevel - 1 - kBit);
     return Set::blend(decisions[kBit], choose<Set, kLevel, kBit - 1, kFrom>(level, decisions),
@@ -54,7 +54,7 @@ template <class Set, int kDepth, int kLevel, bool kWoven>
                                           typename Set::Decisions* decisions, const Pending& pending,
                                           float& sum) {
   if constexpr (kLevel < kDepth) {
-    const std::uint16_t* const level = nodes + ((1 << kLevel) - 1) * static_cast<int>(kRelayTrees);
+    const std::uint16_t* const level = nodes + ((std::size_t{1} << kLevel) - 1) * kRelayTrees;
     decisions[kLevel] = Set::right(row, choose<Set, kLevel, kLevel - 1, 0>(level, decisions));
     if constexpr (kWoven) {
       constexpr int kTrees = static_cast<int>(kRelayTrees);

@@ -30,7 +30,7 @@ struct Numbers {
 
 template <class Set, int kVectors, int kDepth>
 struct Match {
-  static constexpr int kHalf = (1 << (kDepth - 1)) - 1;  // nodes of each subtree
+  static constexpr std::size_t kHalf = (std::size_t{1} << (kDepth - 1)) - 1;  // nodes of each subtree
 
   [[gnu::always_inline]] static inline Numbers<Set, kVectors> play(const TournamentNode* nodes,
                                                                    const std::uint8_t* columns,
@@ -69,7 +69,7 @@ template <class Set, int kVectors>
 struct Match<Set, kVectors, 6> {
   [[gnu::noinline]] static Numbers<Set, kVectors> play(const TournamentNode* nodes,
                                                        const std::uint8_t* columns, std::uint32_t shift) {
-    constexpr int kHalf = 31;
+    constexpr std::size_t kHalf = 31;
     Numbers<Set, kVectors> left = Match<Set, kVectors, 5>::play(nodes, columns, shift);
     const Numbers<Set, kVectors> right = Match<Set, kVectors, 5>::play(nodes + kHalf, columns, shift);
     const TournamentNode& root = nodes[2 * kHalf];

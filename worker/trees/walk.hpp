@@ -52,7 +52,9 @@ template <class Set, class Source, int kRows, int kVectors>
     const std::uint32_t tree = (first + static_cast<std::uint32_t>(vector)) * Set::kLanes;
     const std::uint32_t* const crown =
         view.crowns + std::size_t{tree / kVectorTrees} * kCrown * kVectorTrees + tree % kVectorTrees;
-    const auto node = [&](std::uint32_t number) { return Set::load(crown + (number - 1) * kVectorTrees); };
+    const auto node = [&](std::uint32_t number) {
+      return Set::load(crown + std::size_t{number - 1} * kVectorTrees);
+    };
     if (view.levels[tree / kVectorTrees] > levels) levels = view.levels[tree / kVectorTrees];
     for (int row = 0; row < kRows; ++row) {
       const auto one = Source::right(view, rows[row], node(1));
@@ -83,7 +85,7 @@ template <class Set, class Source, int kRows, int kVectors>
       for (int row = 0; row < kRows; ++row) {
         const Words exit = Set::gather(view.words, Set::add(block[row][vector], at[row][vector]));
         if (level == levels) {
-          Set::store(leaves + (row * kVectors + vector) * Set::kLanes, exit);
+          Set::store(leaves + std::size_t(row * kVectors + vector) * Set::kLanes, exit);
           continue;
         }
         const std::uint32_t tree = (first + static_cast<std::uint32_t>(vector)) * Set::kLanes;
@@ -92,7 +94,7 @@ template <class Set, class Source, int kRows, int kVectors>
         const auto further = Set::is_block(exit);
         if (Set::any(further)) arrived = false;
         block[row][vector] = Set::blend(further, block[row][vector], below);
-        Set::store(leaves + (row * kVectors + vector) * Set::kLanes, exit);
+        Set::store(leaves + std::size_t(row * kVectors + vector) * Set::kLanes, exit);
       }
     }
     chain.add(kAdditions);
