@@ -53,7 +53,7 @@ std::string draw_panel(const Panel& panel, double left) {
                .from = kTop + kHeight,
                .to = kTop};
   std::string svg = text(left + kWidth / 2, kTop - 14, "middle", panel.title);
-  for (double exponent = y.low; exponent <= y.high; ++exponent) {
+  for (int exponent = static_cast<int>(y.low); exponent <= static_cast<int>(y.high); ++exponent) {
     const double at = y.place(std::pow(10, exponent));
     svg += line(left, at, left + kWidth, at, "#dddddd");
     svg += text(left - 6, at + 4, "end", fmt::format("{:g}", std::pow(10, exponent)));
