@@ -211,9 +211,9 @@ Slice& Journal::slice_at(Time now) {
   while (at >= slice_ * static_cast<std::int64_t>(kSlices)) {
     slice_ *= 2;
     for (std::size_t i = 0; i < kSlices; ++i) {
-      Slice merged = i < kSlices / 2 ? std::move(timeline_[2 * i]) : Slice();
+      Slice merged = i < kSlices / 2 ? timeline_[2 * i] : Slice();
       if (i < kSlices / 2) merged.add(timeline_[2 * i + 1]);
-      timeline_[i] = std::move(merged);
+      timeline_[i] = merged;
     }
   }
   used_ = std::max(used_, static_cast<std::size_t>(at / slice_) + 1);
