@@ -65,10 +65,11 @@ class SpawnAttributes {
     ::sigemptyset(&none);
     ::posix_spawnattr_setsigdefault(&attributes_, &all);
     ::posix_spawnattr_setsigmask(&attributes_, &none);
-    // A group of its own: Ctrl-C at the terminal is the supervisor's to handle.
-    ::posix_spawnattr_setpgroup(&attributes_, 0);
+    // A session of its own, so a group as well: Ctrl-C at the terminal is the supervisor's to handle, and
+    // where the kernel shares processors by session (sched_autogroup) a worker with eight busy threads gets
+    // the share of one, not of eight.
     ::posix_spawnattr_setflags(&attributes_,
-                               POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+                               POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
   }
   SpawnAttributes(const SpawnAttributes&) = delete;
   SpawnAttributes& operator=(const SpawnAttributes&) = delete;
