@@ -7,27 +7,11 @@
 #include <cerrno>
 #include <utility>
 
-#include "shared/log.hpp"
-
 namespace tutti {
 namespace {
 
 // The supervisor's own work: a worker's word is not asked.
 constexpr Walls kGroupWalls{Wall::cgroup_memory, Wall::cgroup_processes, Wall::cgroup_cpu};
-
-TemplateLink::Heard violation(std::string what) {
-  return {.kind = TemplateLink::Heard::Kind::violation,
-          .error = {Errc::protocol, std::move(what), "control socket",
-                    "install tutti and tutti-worker from the same build, or distrust the model"}};
-}
-
-Error reported_error(const Notice& notice) {
-  const bool shape = notice.error_code == static_cast<std::uint32_t>(Errc::shape_mismatch);
-  return {.code = shape ? Errc::shape_mismatch : Errc::bad_model,
-          .what = printable(notice.what.view()),
-          .where = printable(notice.where.view()),
-          .hint = printable(notice.hint.view())};
-}
 
 /// Of one isolate, where the config does not say: no member can take more than half of the machine.
 std::uint64_t default_memory() {
@@ -131,50 +115,28 @@ Result<void> TemplateLink::order(const ForkOrder& order,
                                       "the template has ended, or does not read its orders"));
 }
 
-TemplateLink::Heard TemplateLink::hear() {
+Heard TemplateLink::hear() {
   Notice notice{};
   const Received got = receive_message(socket_.get(), writable_bytes_of(notice), {});
-  if (got.kind == Received::Kind::nothing) return {};
-  if (got.kind == Received::Kind::closed) {
-    closed_ = true;
-    return {.kind = Heard::Kind::closed};
-  }
-  if (got.descriptors > 0) return violation("it sent descriptors");
-  if (got.bytes != sizeof notice || notice.magic != kProtocolMagic || notice.version != kProtocolVersion) {
-    return violation(fmt::format("it sent {} bytes that are no notice", got.bytes));
-  }
-  return judge(notice, got.sender);
+  Heard heard = read_notice(got, notice);
+  closed_ = closed_ || heard.kind == Heard::Kind::closed;
+  return admit(std::move(heard));
 }
 
-TemplateLink::Heard TemplateLink::judge(const Notice& notice, pid_t sender) {
-  switch (notice.kind) {
-    case NoticeKind::loading:
-    case NoticeKind::loaded:
-    case NoticeKind::failed: {
-      // Each once and in this order: the first was said before any model code ran, and stands.
-      const bool loading = notice.kind == NoticeKind::loading;
-      if (loading ? announced_ : reported_) return violation("it reported twice");
-      if (!loading && !announced_) return violation("it reported before it said that it loads the model");
-      (loading ? announced_ : reported_) = true;
-      if (auto known = recognise(sender); !known) return violation(known.error().what);
-      if (notice.kind == NoticeKind::loading)
-        return {.kind = Heard::Kind::loading,
-                .walls = Walls::from_bits(notice.walls).without(kGroupWalls) | group_->walls()};
-      if (notice.kind == NoticeKind::failed)
-        return {.kind = Heard::Kind::failed, .error = reported_error(notice)};
-      return {.kind = Heard::Kind::loaded,
-              .load = Duration(static_cast<std::int64_t>(notice.load_ns & INT64_MAX)),
-              .may_fork = notice.may_fork != 0};
-    }
-    case NoticeKind::born:
-      if (++births_ > orders_) return violation("it made more isolates than were ordered");
-      return {
-          .kind = Heard::Kind::born,
-          .isolate = {.magic = kProtocolMagic, .isolate = notice.isolate, .generation = notice.generation},
-          .sender = sender};
-    default:
-      return violation("it sent a notice of an unknown kind");
-  }
+// What is well said may still not be its to say.
+Heard TemplateLink::admit(Heard heard) {
+  const bool loading = heard.kind == Heard::Kind::loading;
+  const bool loaded = heard.kind == Heard::Kind::loaded || heard.kind == Heard::Kind::failed;
+  if (heard.kind == Heard::Kind::born && ++births_ > orders_)
+    return violation("it made more isolates than were ordered");
+  if (!loading && !loaded) return heard;
+  // Each once and in this order: the first was said before any model code ran, and stands.
+  if (loading ? announced_ : reported_) return violation("it reported twice");
+  if (!loading && !announced_) return violation("it reported before it said that it loads the model");
+  (loading ? announced_ : reported_) = true;
+  if (auto known = recognise(heard.sender); !known) return violation(known.error().what);
+  if (loading) heard.walls = heard.walls.without(kGroupWalls) | group_->walls();
+  return heard;
 }
 
 // The process that loads the model is the one that was started, or one that this made inside new namespaces.

@@ -15,6 +15,7 @@
 #include "shared/channel.hpp"
 #include "shared/control.hpp"
 #include "supervisor/config/config.hpp"
+#include "supervisor/notice.hpp"
 #include "supervisor/process.hpp"
 
 namespace tutti {
@@ -52,24 +53,7 @@ class TemplateLink {
   /// Orders an isolate. Errors: system (the worker is gone or does not read).
   Result<void> order(const ForkOrder& order, const std::array<int, kForkDescriptors>& descriptors);
 
-  /// What the worker said, checked.
-  struct Heard {
-    enum class Kind : std::uint8_t {
-      nothing,
-      closed,
-      violation,
-      loading,
-      loaded,
-      failed,
-      born
-    } kind = Kind::nothing;
-    Duration load{};        // loaded
-    Walls walls;            // loading: that hold it, by its word before any model code ran
-    bool may_fork = false;  // loaded
-    Error error{};          // failed, violation
-    ForkOrder isolate{};    // born
-    pid_t sender = 0;       // born
-  };
+  using Heard = tutti::Heard;
   /// The next thing it said. Never blocks.
   Heard hear();
 
@@ -92,7 +76,7 @@ class TemplateLink {
 
  private:
   TemplateLink() = default;
-  Heard judge(const Notice& notice, pid_t sender);
+  Heard admit(Heard heard);
   Result<void> recognise(pid_t sender);
   /// A death by signal as what it was: a forbidden system call, too much memory.
   [[nodiscard]] VoteFate refined(VoteFate seen) const;
