@@ -8,6 +8,7 @@
 
 #include "supervisor/engine.hpp"
 #include "supervisor/isolation/verify.hpp"
+#include "supervisor/plan.hpp"
 
 namespace tutti {
 namespace {
@@ -343,7 +344,7 @@ std::size_t Engine::member_index(const SpawnOrder& order) const {
 // A worker that cannot have the walls that are required says so and ends; one that goes on is no worker of
 // ours.
 bool Engine::lacks_walls(std::size_t member) const {
-  return config_.isolation.require == IsolationRequirement::full &&
+  return isolation_of(config_.isolation, config_.members[member]).require == IsolationRequirement::full &&
          level_of(walls_of(member)) != IsolationLevel::full;
 }
 
@@ -354,16 +355,16 @@ void Engine::take_walls(const SpawnOrder& order, Walls walls) {
   if (auto seen = verify_from_outside(process(order)->pid(), walls); !seen)
     return distrust(order, seen.error().what);
   const IsolationLevel level = level_of(walls_of(member));
-  const IsolationLimits limits = isolation_of(config_.isolation, member_of(order));
-  if (limits.cpu_cores && !walls.has(Wall::cgroup_cpu)) {
+  const IsolationConfig isolation = isolation_of(config_.isolation, member_of(order));
+  if (limits_cpu(isolation) && !walls.has(Wall::cgroup_cpu)) {
     if (!std::exchange(template_notes_[member].limits_told, true))
       log_->warn(
-          "{}: isolation.cpu_cores does not hold: no control group can be made here; `tutti doctor` says "
-          "what can be done",
+          "{}: isolation.cpu_cores or cpu_share does not hold: no control group can be made here; `tutti "
+          "doctor` says what can be done",
           member_of(order).name);
   }
   isolation_ = std::min(isolation_.value_or(level), level);
-  if (level >= isolation_told_ || config_.isolation.require != IsolationRequirement::best_effort) return;
+  if (level >= isolation_told_ || isolation.require != IsolationRequirement::best_effort) return;
   isolation_told_ = level;
   log_->warn("{}: isolation is {}, not full: a model could {}; `tutti doctor` says how to get the rest",
              member_of(order).name, tutti::name_of(level), names_of_open_threats(walls_of(member)));

@@ -1,6 +1,7 @@
 #include "supervisor/plan.hpp"
 
 #include <sched.h>
+#include <unistd.h>
 
 namespace tutti {
 
@@ -8,6 +9,12 @@ SpinPlan spin_plan(const EnsembleConfig& config) {
   constexpr Duration kAutomatic = std::chrono::microseconds(50);  // about what a wake costs
   return {.spin = config.spin.automatic ? kAutomatic : config.spin.duration,
           .yields = isolates_of(config) >= cores_available()};
+}
+
+std::uint64_t memory_of(const IsolationConfig& isolation) noexcept {
+  const auto machine = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+                       static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  return isolation.memory.value_or(machine / 2);
 }
 
 std::uint32_t isolates_of(const EnsembleConfig& config) noexcept {

@@ -38,6 +38,14 @@ struct SpinPlan {
 };
 SpinPlan spin_plan(const EnsembleConfig& config);
 
+/// Private memory that one isolate may have, in bytes: where the config does not say, half of the machine's,
+/// so that no member can take all.
+std::uint64_t memory_of(const IsolationConfig& isolation) noexcept;
+/// True if the config limits processor time, which only a control group can do.
+constexpr bool limits_cpu(const IsolationConfig& isolation) noexcept {
+  return isolation.cpu_cores || isolation.cpu_share;
+}
+
 /// Isolates of all members.
 std::uint32_t isolates_of(const EnsembleConfig& config) noexcept;
 /// Cores that this process may use.

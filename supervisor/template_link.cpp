@@ -7,40 +7,40 @@
 #include <cerrno>
 #include <utility>
 
+#include "supervisor/plan.hpp"
+
 namespace tutti {
 namespace {
 
 // The supervisor's own work: a worker's word is not asked.
 constexpr Walls kGroupWalls{Wall::cgroup_memory, Wall::cgroup_processes, Wall::cgroup_cpu};
 
-/// Of one isolate, where the config does not say: no member can take more than half of the machine.
-std::uint64_t default_memory() {
-  return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
-         static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) / 2;
-}
-
 CageRequest cage_request(const WorkerPlan& plan, const MemberConfig& member) {
-  const IsolationLimits limits = isolation_of(plan.isolation, member);
+  const IsolationConfig isolation = isolation_of(plan.isolation, member);
   const CageRequest standard;
   // The template, the companion and the isolates are none of the model's doing.
   const std::uint32_t own_processes = 2 + member.instances;
-  return {.requirement = plan.isolation.require,
-          .descriptors_max = limits.descriptors.value_or(standard.descriptors_max),
-          .memory_bytes_max = limits.memory.value_or(default_memory()),
-          .file_bytes_max = limits.file_size.value_or(standard.file_bytes_max),
-          .processes_max = limits.processes.value_or(standard.processes_max) + own_processes,
-          .nice = limits.nice.value_or(standard.nice)};
+  return {.requirement = isolation.require.value_or(standard.requirement),
+          .descriptors_max = isolation.descriptors.value_or(standard.descriptors_max),
+          .memory_bytes_max = memory_of(isolation),
+          .file_bytes_max = isolation.file_size.value_or(standard.file_bytes_max),
+          .processes_max = isolation.processes.value_or(standard.processes_max) + own_processes,
+          .nice = isolation.nice.value_or(standard.nice)};
 }
 
 // Only for what a config limits: the worker's own limits do the rest without leaving anything in the file
 // system.
 GroupLimits group_limits(const WorkerPlan& plan, const MemberConfig& member) {
-  const IsolationLimits limits = isolation_of(plan.isolation, member);
-  GroupLimits group{.memory_bytes = limits.memory, .cpu_cores = limits.cpu_cores, .processes = {}};
+  const IsolationConfig isolation = isolation_of(plan.isolation, member);
+  if (isolation.require == IsolationRequirement::none) return {};
+  GroupLimits group{.memory_bytes = isolation.memory,
+                    .cpu_cores = isolation.cpu_cores,
+                    .cpu_share = isolation.cpu_share,
+                    .processes = {}};
   // Each isolate may use as much, and the template as well.
   if (group.memory_bytes) *group.memory_bytes *= std::uint64_t{member.instances} + 1;
   if (group.any()) group.processes = cage_request(plan, member).processes_max;
-  return plan.isolation.require == IsolationRequirement::none ? GroupLimits{} : group;
+  return group;
 }
 
 }  // namespace
@@ -92,13 +92,13 @@ Result<TemplateLink> TemplateLink::start(const WorkerPlan& plan, const MemberCon
   ControlGroup limits = ControlGroup::create(group_limits(plan, member));
   // It makes no other process before it has read its start block, so all of them are inside.
   limits.add(link.process_.pid());
-  const bool cores_hold =
-      limits.walls().has(Wall::cgroup_cpu) || !isolation_of(plan.isolation, member).cpu_cores;
+  const IsolationConfig isolation = isolation_of(plan.isolation, member);
+  const bool cpu_holds = limits.walls().has(Wall::cgroup_cpu) || !limits_cpu(isolation);
   link.group_ = std::make_shared<ProcessGroup>(link.process_.pid(), std::move(limits));
-  if (!cores_hold && plan.isolation.require == IsolationRequirement::full) {
-    return std::unexpected(Error{Errc::system,
-                                 "isolation.cpu_cores does not hold: no control group can be made",
-                                 order.name, "`tutti doctor` says what can be done"});
+  if (!cpu_holds && isolation.require == IsolationRequirement::full) {
+    return std::unexpected(
+        Error{Errc::system, "isolation.cpu_cores or cpu_share does not hold: no control group can be made",
+              order.name, "`tutti doctor` says what can be done"});
   }
   const StartBlock start = start_block(plan, member, order);
   if (!send_message(link.socket_.get(), bytes_of(start), {&plan.input_descriptor, kStartDescriptors})) {

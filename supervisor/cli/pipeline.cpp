@@ -123,7 +123,8 @@ Result<void> Pipeline::write(const Job& job, bool answered) {
                   .spread = prediction.spread,
                   .disagreement = prediction.disagreement,
                   .votes = prediction.voted,
-                  .missing = missing};
+                  .missing = missing,
+                  .isolation = name_of(prediction.isolation)};
   if (!answered) {
     unanswered_.assign(std::size_t{prediction.rows} * prediction.outputs,
                        std::numeric_limits<float>::quiet_NaN());

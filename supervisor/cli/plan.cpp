@@ -57,34 +57,89 @@ std::string waiting_text(const Plan& plan) {
                      format_duration(plan.spin.spin));
 }
 
-/// The level that workers of this config reach here: tried, not guessed. Nothing where that cannot be tried.
-std::optional<IsolationLevel> level_here(const EnsembleConfig& config) {
-  if (config.isolation.require == IsolationRequirement::none) return IsolationLevel::none;
+/// The level that a caged worker reaches here: tried, not guessed. Nothing where that cannot be tried.
+std::optional<IsolationLevel> level_here() {
   const auto worker = find_worker();
   const auto report = worker ? probe_isolation(*worker) : std::unexpected(worker.error());
   return report ? std::optional(level_of(report->walls)) : std::nullopt;
 }
 
-std::string isolation_text(const EnsembleConfig& config) {
-  const auto level = level_here(config);
-  if (!level) return "cannot be told: tutti-worker does not run; see tutti doctor";
-  if (config.isolation.require == IsolationRequirement::none) return "none, as isolation.require says";
-  if (*level == IsolationLevel::full) return "full";
-  const bool refuses = config.isolation.require == IsolationRequirement::full;
-  return fmt::format("{} here{}; see tutti doctor", name_of(*level),
-                     refuses ? ", so no worker would start" : "");
+/// What holds one member.
+struct Hold {
+  IsolationConfig isolation;
+  std::optional<IsolationLevel> level;
+  [[nodiscard]] bool refuses() const {
+    return isolation.require == IsolationRequirement::full && level && *level != IsolationLevel::full;
+  }
+};
+
+std::vector<Hold> holds_of(const EnsembleConfig& config) {
+  const auto level = level_here();
+  std::vector<Hold> holds;
+  for (const MemberConfig& member : config.members) {
+    const IsolationConfig isolation = isolation_of(config.isolation, member);
+    const bool open = isolation.require == IsolationRequirement::none;
+    holds.push_back({.isolation = isolation, .level = open ? IsolationLevel::none : level});
+  }
+  return holds;
 }
 
-void print_json(const EnsembleConfig& config, const Plan& plan) {
+std::string level_text(const Hold& hold) {
+  if (!hold.level) return "?";
+  return fmt::format("{}{}", name_of(*hold.level), hold.refuses() ? " (refused)" : "");
+}
+
+std::string cpu_text(const IsolationConfig& isolation) {
+  std::string text = isolation.cpu_cores ? fmt::format("{:g} cores", *isolation.cpu_cores) : "";
+  if (isolation.cpu_share)
+    text += fmt::format("{}share {:g}", text.empty() ? "" : ", ", *isolation.cpu_share);
+  if (const std::int32_t nice = isolation.nice.value_or(0); nice != 0)
+    text += fmt::format("{}nice {}", text.empty() ? "" : ", ", nice);
+  return text.empty() ? "any" : text;
+}
+
+/// What the table's column leaves to be said.
+std::string isolation_text(const std::vector<Hold>& holds) {
+  if (std::ranges::any_of(holds, [](const Hold& hold) { return !hold.level; }))
+    return "cannot be told: tutti-worker does not run; see tutti doctor";
+  if (std::ranges::any_of(holds, &Hold::refuses))
+    return "not full here, so members that require it would not start; see tutti doctor";
+  const auto lowest = std::ranges::min(holds, {}, &Hold::level).level;
+  if (lowest == IsolationLevel::full) return "full";
+  return fmt::format("{}; see tutti doctor", name_of(*lowest));
+}
+
+template <class Number>
+nlohmann::ordered_json or_null(const std::optional<Number>& number) {
+  return number ? nlohmann::ordered_json(*number) : nlohmann::ordered_json();
+}
+
+nlohmann::ordered_json limits_json(const Hold& hold) {
+  const IsolationConfig& isolation = hold.isolation;
+  return {{"level", hold.level ? nlohmann::ordered_json(name_of(*hold.level)) : nlohmann::ordered_json()},
+          {"refused", hold.refuses()},
+          {"memory_bytes", memory_of(isolation)},
+          {"cpu_cores", or_null(isolation.cpu_cores)},
+          {"cpu_share", or_null(isolation.cpu_share)},
+          {"nice", or_null(isolation.nice)},
+          {"processes", or_null(isolation.processes)},
+          {"descriptors", or_null(isolation.descriptors)},
+          {"file_size_bytes", or_null(isolation.file_size)},
+          {"read", isolation.read}};
+}
+
+void print_json(const EnsembleConfig& config, const Plan& plan, const std::vector<Hold>& holds) {
   nlohmann::ordered_json members = nlohmann::ordered_json::array();
-  for (const MemberConfig& member : config.members) {
+  for (std::size_t i = 0; i < holds.size(); ++i) {
+    const MemberConfig& member = config.members[i];
     members.push_back({{"name", member.name},
                        {"isolate", "process"},
                        {"instances", member.instances},
                        {"weight", member.weight},
-                       {"model", member.model}});
+                       {"model", member.model},
+                       {"isolation", limits_json(holds[i])}});
   }
-  const auto level = level_here(config);
+  const auto level = std::ranges::min(holds, {}, &Hold::level).level;
   const nlohmann::ordered_json json{
       {"ensemble", config.name},
       {"members", members},
@@ -111,17 +166,21 @@ int plan(const ConfigOptions& options, bool json) {
   const auto config = load_or_explain(options, json);
   if (!config) return kUsage;
   const Plan plan = plan_of(*config);
+  const std::vector<Hold> holds = holds_of(*config);
   if (json) {
-    print_json(*config, plan);
+    print_json(*config, plan, holds);
     return kOk;
   }
-  std::vector<std::vector<std::string>> rows{{"member", "isolate", "instances", "weight", "model"}};
-  for (const MemberConfig& member : config->members) {
+  std::vector<std::vector<std::string>> rows{
+      {"member", "isolate", "instances", "weight", "isolation", "memory", "cpu", "model"}};
+  for (std::size_t i = 0; i < holds.size(); ++i) {
+    const MemberConfig& member = config->members[i];
     rows.push_back({member.name, "process", std::to_string(member.instances),
-                    fmt::format("{:g}", member.weight), member.model});
+                    fmt::format("{:g}", member.weight), level_text(holds[i]),
+                    format_bytes(memory_of(holds[i].isolation)), cpu_text(holds[i].isolation), member.model});
   }
   if (!config->combine.model.empty())
-    rows.push_back({"(stacking)", "process", "1", "-", config->combine.model});
+    rows.push_back({"(stacking)", "process", "1", "-", "", "", "", config->combine.model});
   const auto members = static_cast<std::uint32_t>(config->members.size());
   fmt::print("{}: {} of {} members must vote within {}\n\n{}\n", config->name,
              config->answer.quorum.of(members), members, format_duration(config->answer.deadline),
@@ -135,7 +194,7 @@ int plan(const ConfigOptions& options, bool json) {
              plan.descriptors > plan.descriptors_allowed ? ": too few, raise the limit" : "");
   fmt::print("  cores        {} for {} isolates and the caller\n", plan.cores, plan.isolates);
   fmt::print("  waiting      {}\n", waiting_text(plan));
-  fmt::print("  isolation    {}\n", isolation_text(*config));
+  fmt::print("  isolation    {}\n", isolation_text(holds));
   return kOk;
 }
 

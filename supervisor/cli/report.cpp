@@ -82,6 +82,8 @@ void print_for_people(RunReport& report) {
   if (report.scored && scored < answered)
     say("  scores are of the {} rows that have a true value\n", format_count(scored));
   print_ranges(statistics);
+  if (report.status.isolation != IsolationLevel::full)
+    say("  isolation {}; see tutti doctor\n", name_of(report.status.isolation));
   if (report.interrupted) say("interrupted: what was in flight is complete\n");
   if (report.error) complain(*report.error);
 }

@@ -1,4 +1,4 @@
-// Sizes in bytes as people write them, and the limits that follow from two places of a config.
+// Sizes in bytes as people write them, and the isolation that follows from two places of a config.
 #include <fmt/format.h>
 
 #include <array>
@@ -41,20 +41,21 @@ std::string format_byte_size(std::uint64_t bytes) {
   return "0B";
 }
 
-IsolationLimits isolation_of(const IsolationConfig& ensemble, const MemberConfig& member) {
-  IsolationLimits limits = member.isolation;
-  const IsolationLimits& common = ensemble.limits;
+IsolationConfig isolation_of(const IsolationConfig& ensemble, const MemberConfig& member) {
+  IsolationConfig merged = member.isolation;
   const auto fall_back = [](auto& own, const auto& other) {
     if (!own) own = other;
   };
-  fall_back(limits.memory, common.memory);
-  fall_back(limits.cpu_cores, common.cpu_cores);
-  fall_back(limits.nice, common.nice);
-  fall_back(limits.processes, common.processes);
-  fall_back(limits.descriptors, common.descriptors);
-  fall_back(limits.file_size, common.file_size);
-  limits.read.insert(limits.read.begin(), common.read.begin(), common.read.end());
-  return limits;
+  fall_back(merged.require, ensemble.require);
+  fall_back(merged.memory, ensemble.memory);
+  fall_back(merged.cpu_cores, ensemble.cpu_cores);
+  fall_back(merged.cpu_share, ensemble.cpu_share);
+  fall_back(merged.nice, ensemble.nice);
+  fall_back(merged.processes, ensemble.processes);
+  fall_back(merged.descriptors, ensemble.descriptors);
+  fall_back(merged.file_size, ensemble.file_size);
+  merged.read.insert(merged.read.begin(), ensemble.read.begin(), ensemble.read.end());
+  return merged;
 }
 
 }  // namespace tutti

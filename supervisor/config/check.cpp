@@ -286,7 +286,7 @@ void CrossCheck::check_readable() {
       add(address, fmt::format("read has paths of {} bytes, more than {}", bytes, kReadableTextMax / 2),
           "name a folder that holds them");
   };
-  check({"isolation", "read"}, config_.isolation.limits.read);
+  check({"isolation", "read"}, config_.isolation.read);
   for (std::size_t member = 0; member < config_.members.size(); ++member)
     check({kMemberTable, "isolation.read", member}, config_.members[member].isolation.read);
 }

@@ -95,28 +95,18 @@ struct AnswerConfig {
   bool operator==(const AnswerConfig&) const = default;
 };
 
-/// What one member's processes may use. Not given: for a member what the ensemble says.
-struct IsolationLimits {
+/// The walls around a member's processes, and what they may use. Not given: for a member what the ensemble
+/// says.
+struct IsolationConfig {
+  std::optional<IsolationRequirement> require;
   std::optional<std::uint64_t> memory;       // bytes, of each isolate; not given: half of the machine
   std::optional<double> cpu_cores;           // of all processes of the member; needs cgroups
+  std::optional<double> cpu_share;           // of a busy processor, against 1 for others; needs cgroups
   std::optional<std::int32_t> nice;          // 0 to 19
   std::optional<std::uint32_t> processes;    // and threads, of all isolates of the member
   std::optional<std::uint32_t> descriptors;  // of each process
   std::optional<std::uint64_t> file_size;    // bytes of any file that is written
   std::vector<std::string> read;  // absolute paths beside the model; a member's own, added to these
-
-  bool operator==(const IsolationLimits&) const = default;
-};
-
-struct IsolationConfig {
-  IsolationRequirement require = IsolationRequirement::best_effort;
-  IsolationLimits limits{.memory = {},
-                         .cpu_cores = {},
-                         .nice = 0,
-                         .processes = 64,
-                         .descriptors = 64,
-                         .file_size = 0,
-                         .read = {}};
 
   bool operator==(const IsolationConfig&) const = default;
 };
@@ -127,7 +117,7 @@ struct MemberConfig {
   std::string kind;   // "" : recognised by the worker
   double weight = 1.0;
   std::uint32_t instances = 1;
-  IsolationLimits isolation;
+  IsolationConfig isolation;
   std::string where;  // "ensemble.toml:14:1", for errors found later
 
   bool operator==(const MemberConfig&) const = default;
@@ -174,7 +164,15 @@ struct EnsembleConfig {
   std::vector<MemberConfig> members;
   RestartConfig restart;
   LimitsConfig limits;
-  IsolationConfig isolation;
+  IsolationConfig isolation{.require = IsolationRequirement::best_effort,
+                            .memory = {},
+                            .cpu_cores = {},
+                            .cpu_share = {},
+                            .nice = 0,
+                            .processes = 64,
+                            .descriptors = 64,
+                            .file_size = 0,
+                            .read = {}};
   SpinConfig spin;
   LogLevel log_level = LogLevel::warning;
   std::string events;  // file that events are appended to as JSON lines; "": none. In C++ also "-"
@@ -245,8 +243,8 @@ std::optional<std::uint64_t> parse_bytes(std::string_view text);
 /// The shortest exact form: "512MiB", "100B".
 std::string format_byte_size(std::uint64_t bytes);
 
-/// The limits of a member: its own, and the ensemble's where it has none.
-IsolationLimits isolation_of(const IsolationConfig& ensemble, const MemberConfig& member);
+/// What holds for a member: its own settings, and the ensemble's where it has none.
+IsolationConfig isolation_of(const IsolationConfig& ensemble, const MemberConfig& member);
 
 /// The shortest exact form: "20ms", "1.5s".
 std::string format_duration(Duration duration);

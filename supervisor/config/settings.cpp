@@ -86,7 +86,7 @@ struct Of {
 };
 template <auto Field>
 struct OfIsolation {
-  static auto& in(auto& config, std::size_t) { return config.isolation.limits.*Field; }
+  static auto& in(auto& config, std::size_t) { return config.isolation.*Field; }
 };
 template <auto Field>
 struct OfMemberIsolation {
@@ -128,13 +128,13 @@ constexpr std::array<Table, 7> kTables{{
     {"answer", "How many votes an answer needs, and how long it may take."},
     {"restart", "What happens to isolates that die."},
     {"limits", "What one request may hold, how many may be under way, and how a side waits."},
-    {"isolation", "The walls around workers, and what they may use; a member may have limits of its own."},
+    {kIsolationTable, "The walls around workers, and what they may use; a member may have its own."},
     {kMemberTable, "A model with a vote."},
 }};
 
 using Ensemble = EnsembleConfig;
 
-constexpr std::array kSettings{
+constexpr std::array kEnsembleSettings{
     kept<OfEnsemble<&Ensemble::name>>({.table = "ensemble",
                                        .key = "name",
                                        .type = Type::name,
@@ -343,62 +343,9 @@ constexpr std::array kSettings{
          .low = 0,
          .high = kSecond,
          .help = "How long a side that waits looks before it sleeps: \"auto\", a duration up to 1s, or 0."}),
+};
 
-    kept<Of<&Ensemble::isolation, &IsolationConfig::require>>(
-        {.table = "isolation",
-         .key = "require",
-         .type = Type::choice,
-         .words = kRequirements,
-         .help = "full starts no worker that is not held fully; best_effort uses every wall that this "
-                 "machine gives; "
-                 "none has no walls, for debugging."}),
-    kept<OfIsolation<&IsolationLimits::memory>>(
-        {.table = "isolation",
-         .key = "memory",
-         .type = Type::bytes,
-         .low = 1 << 20,
-         .high = kMemoryMax,
-         .help = "Private memory of one isolate, such as \"512MiB\"; not given, half of the machine's."}),
-    kept<OfIsolation<&IsolationLimits::cpu_cores>>(
-        {.table = "isolation",
-         .key = "cpu_cores",
-         .type = Type::number,
-         .low = 0.01,
-         .high = 1024,
-         .help = "Processor cores that all processes of a member may use together; needs cgroups."}),
-    kept<OfIsolation<&IsolationLimits::nice>>(
-        {.table = "isolation",
-         .key = "nice",
-         .type = Type::whole,
-         .low = 0,
-         .high = 19,
-         .help = "How much the scheduler favours others: 0 not, 19 most."}),
-    kept<OfIsolation<&IsolationLimits::processes>>(
-        {.table = "isolation",
-         .key = "processes",
-         .type = Type::whole,
-         .low = 1,
-         .high = 65536,
-         .help = "Processes and threads of all isolates of a member."}),
-    kept<OfIsolation<&IsolationLimits::descriptors>>({.table = "isolation",
-                                                      .key = "descriptors",
-                                                      .type = Type::whole,
-                                                      .low = 16,
-                                                      .high = 65536,
-                                                      .help = "Open descriptors of one process."}),
-    kept<OfIsolation<&IsolationLimits::file_size>>({.table = "isolation",
-                                                    .key = "file_size",
-                                                    .type = Type::bytes,
-                                                    .low = 0,
-                                                    .high = kMemoryMax,
-                                                    .help = "The largest file that may be written."}),
-    kept<OfIsolation<&IsolationLimits::read>>(
-        {.table = "isolation",
-         .key = "read",
-         .type = Type::paths,
-         .high = kReadableMax,
-         .help = "Files and folders that workers may read beside the model and the system's libraries."}),
-
+constexpr std::array kMemberSettings{
     kept<OfMember<&MemberConfig::name>>(
         {.table = kMemberTable,
          .key = "name",
@@ -430,56 +377,104 @@ constexpr std::array kSettings{
                                               .low = 1,
                                               .high = kInstancesMax,
                                               .help = "Isolates that share its work."}),
-    kept<OfMemberIsolation<&IsolationLimits::memory>>(
-        {.table = kMemberTable,
-         .key = "isolation.memory",
-         .type = Type::bytes,
-         .low = 1 << 20,
-         .high = kMemoryMax,
-         .help = "Private memory of one isolate, such as \"512MiB\", where not the ensemble's."}),
-    kept<OfMemberIsolation<&IsolationLimits::cpu_cores>>(
-        {.table = kMemberTable,
-         .key = "isolation.cpu_cores",
-         .type = Type::number,
-         .low = 0.01,
-         .high = 1024,
-         .help = "Processor cores that all processes of a member may use together; needs cgroups, where not "
-                 "the ensemble's."}),
-    kept<OfMemberIsolation<&IsolationLimits::nice>>(
-        {.table = kMemberTable,
-         .key = "isolation.nice",
-         .type = Type::whole,
-         .low = 0,
-         .high = 19,
-         .help = "How much the scheduler favours others: 0 not, 19 most, where not the ensemble's."}),
-    kept<OfMemberIsolation<&IsolationLimits::processes>>(
-        {.table = kMemberTable,
-         .key = "isolation.processes",
-         .type = Type::whole,
-         .low = 1,
-         .high = 65536,
-         .help = "Processes and threads of all isolates of a member, where not the ensemble's."}),
-    kept<OfMemberIsolation<&IsolationLimits::descriptors>>(
-        {.table = kMemberTable,
-         .key = "isolation.descriptors",
-         .type = Type::whole,
-         .low = 16,
-         .high = 65536,
-         .help = "Open descriptors of one process, where not the ensemble's."}),
-    kept<OfMemberIsolation<&IsolationLimits::file_size>>(
-        {.table = kMemberTable,
-         .key = "isolation.file_size",
-         .type = Type::bytes,
-         .low = 0,
-         .high = kMemoryMax,
-         .help = "The largest file that may be written, where not the ensemble's."}),
-    kept<OfMemberIsolation<&IsolationLimits::read>>(
-        {.table = kMemberTable,
-         .key = "isolation.read",
-         .type = Type::paths,
-         .high = kReadableMax,
-         .help = "Files and folders that its workers may read, beside the ensemble's."}),
 };
+
+/// What the table [isolation] may say, and a member's own of the same name.
+template <template <auto> class Place>
+constexpr auto isolation_settings() {
+  return std::array{
+      kept<Place<&IsolationConfig::require>>(
+          {.table = kIsolationTable,
+           .key = "require",
+           .type = Type::choice,
+           .words = kRequirements,
+           .help = "full starts no worker that is not held fully; best_effort uses every wall that this "
+                   "machine gives; none has no walls, for debugging."}),
+      kept<Place<&IsolationConfig::memory>>(
+          {.table = kIsolationTable,
+           .key = "memory",
+           .type = Type::bytes,
+           .low = 1 << 20,
+           .high = kMemoryMax,
+           .help = "Private memory of one isolate, such as \"512MiB\"; not given, half of the machine's."}),
+      kept<Place<&IsolationConfig::cpu_cores>>(
+          {.table = kIsolationTable,
+           .key = "cpu_cores",
+           .type = Type::number,
+           .low = 0.01,
+           .high = 1024,
+           .help = "Processor cores that all processes of a member may use together; needs cgroups."}),
+      kept<Place<&IsolationConfig::cpu_share>>(
+          {.table = kIsolationTable,
+           .key = "cpu_share",
+           .type = Type::number,
+           .low = 0.01,
+           .high = 100,
+           .help =
+               "What a member gets of a processor that others want too, against 1 for each of them; needs "
+               "cgroups."}),
+      kept<Place<&IsolationConfig::nice>>({.table = kIsolationTable,
+                                           .key = "nice",
+                                           .type = Type::whole,
+                                           .low = 0,
+                                           .high = 19,
+                                           .help = "How much the scheduler favours others: 0 not, 19 most."}),
+      kept<Place<&IsolationConfig::processes>>(
+          {.table = kIsolationTable,
+           .key = "processes",
+           .type = Type::whole,
+           .low = 1,
+           .high = 65536,
+           .help = "Processes and threads of all isolates of a member."}),
+      kept<Place<&IsolationConfig::descriptors>>({.table = kIsolationTable,
+                                                  .key = "descriptors",
+                                                  .type = Type::whole,
+                                                  .low = 16,
+                                                  .high = 65536,
+                                                  .help = "Open descriptors of one process."}),
+      kept<Place<&IsolationConfig::file_size>>({.table = kIsolationTable,
+                                                .key = "file_size",
+                                                .type = Type::bytes,
+                                                .low = 0,
+                                                .high = kMemoryMax,
+                                                .help = "The largest file that may be written."}),
+      kept<Place<&IsolationConfig::read>>(
+          {.table = kIsolationTable,
+           .key = "read",
+           .type = Type::paths,
+           .high = kReadableMax,
+           .help = "Files and folders that workers may read beside the model and the system's libraries; a "
+                   "member's own, beside the ensemble's."}),
+  };
+}
+constexpr auto kIsolationSettings = isolation_settings<OfIsolation>();
+
+constexpr std::array<std::string_view, kIsolationSettings.size()> kMemberIsolationKeys{
+    "isolation.require",     "isolation.memory",    "isolation.cpu_cores",
+    "isolation.cpu_share",   "isolation.nice",      "isolation.processes",
+    "isolation.descriptors", "isolation.file_size", "isolation.read"};
+
+constexpr auto member_isolation() {
+  auto settings = isolation_settings<OfMemberIsolation>();
+  for (std::size_t i = 0; i < settings.size(); ++i) {
+    settings[i].table = kMemberTable;
+    settings[i].key = kMemberIsolationKeys[i];
+  }
+  return settings;
+}
+constexpr auto kMembersIsolation = member_isolation();
+static_assert(std::ranges::equal(
+    kMembersIsolation, kIsolationSettings, {},
+    [](const Setting& setting) { return setting.key.substr(setting.key.find('.') + 1); }, &Setting::key));
+
+template <std::size_t... kSizes>
+constexpr auto joined(const std::array<Setting, kSizes>&... parts) {
+  std::array<Setting, (kSizes + ...)> all{};
+  auto out = all.begin();
+  ((out = std::ranges::copy(parts, out).out), ...);
+  return all;
+}
+constexpr auto kSettings = joined(kEnsembleSettings, kIsolationSettings, kMemberSettings, kMembersIsolation);
 
 }  // namespace
 

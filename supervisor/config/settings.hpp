@@ -83,6 +83,7 @@ struct Table {
 };
 
 inline constexpr std::string_view kMemberTable = "member";
+inline constexpr std::string_view kIsolationTable = "isolation";
 /// A sub-table of a member: its settings are those of "member" whose keys begin so.
 inline constexpr std::string_view kMemberIsolation = "isolation";
 inline constexpr std::string_view kProfileTable = "profile";

@@ -81,7 +81,9 @@ class JsonlSink final : public AnswerSink {
       if (tail.back() == '}') tail += ',';
       tail += "{\"member\":" + json_string(member) + ",\"cause\":" + json_string(cause) + '}';
     }
-    return tail + "]}\n";
+    tail += "],\"isolation\":\"";
+    tail += rows.isolation;
+    return tail + "\"}\n";
   }
 
   std::unique_ptr<OutputFile> file_;

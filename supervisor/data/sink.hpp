@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct AnswerRows {
   std::uint32_t votes = 0;              // members that voted on these rows
   /// Who is missing and why, "boosted" and "crashed: SIGKILL"; empty when all voted.
   std::span<const std::pair<std::string, std::string>> missing;
+  std::string_view isolation = "none";  // of the workers that were asked, the lowest level
 };
 
 /// How the rows of a file end: all came, or more should have come and will not.
@@ -60,8 +62,9 @@ struct SinkRequest {
 ///          disagreement, votes, missing ("boosted: crashed: SIGKILL; linear: late"). RFC 4180 quoting.
 ///          A row that could not be answered has empty prediction fields.
 ///   jsonl  one object a row: {"row":0,"label":"benign","probabilities":[...]} or {"row":0,"prediction":1.5},
-///          then "spread", "disagreement", "votes", "missing":[{"member":..,"cause":..}]. A row that could
-///          not be answered has null there. Numbers are the shortest that read back to the same float32.
+///          then "spread", "disagreement", "votes", "missing":[{"member":..,"cause":..}], "isolation". A row
+///          that could not be answered has null there. Numbers are the shortest that read back to the same
+///          float32.
 ///   npy    f32 [rows][classes], or [rows] for regression, version 1.0, little endian. Written to a file: the
 ///          header is patched at the end. On a pipe or standard output the rows are kept in memory up to 1
 ///          GiB, then an error.

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
@@ -23,6 +24,9 @@ namespace fs = std::filesystem;
 constexpr std::string_view kRoot = "/sys/fs/cgroup";
 constexpr std::string_view kPrefix = "tutti-";
 constexpr std::uint64_t kPeriodUs = 100'000;  // over which processor time is counted
+// What the kernel gives a group that was told nothing: cpu.shares of v1, cpu.weight of v2.
+constexpr double kSharesOfOne = 1024;
+constexpr double kWeightOfOne = 100;
 
 bool write_text(const std::string& path, const std::string& text) {
   std::ofstream file(path);
@@ -85,6 +89,10 @@ std::string quota(double cores) {
   return fmt::format("{}", static_cast<std::uint64_t>(std::llround(cores * static_cast<double>(kPeriodUs))));
 }
 
+std::string scaled(double share, double of_one) {
+  return fmt::format("{}", std::max(std::llround(share * of_one), 1LL));
+}
+
 /// Writes one hierarchy's limits into a new folder. The walls that hold.
 Walls write_limits(const Hierarchy& hierarchy, const std::string& folder, const GroupLimits& limits) {
   Walls walls;
@@ -93,6 +101,16 @@ Walls write_limits(const Hierarchy& hierarchy, const std::string& folder, const 
   };
   const std::string memory = fmt::format("{}", limits.memory_bytes.value_or(0));
   const std::string processes = fmt::format("{}", limits.processes.value_or(0));
+  const auto set_cpu = [&](std::string_view cores_file, const std::string& cores, std::string_view share_file,
+                           double of_one) {
+    const auto holds = [&](const std::optional<double>& wanted, std::string_view file,
+                           const std::string& text) {
+      return !wanted || write_text(fmt::format("{}/{}", folder, file), text);
+    };
+    const bool both = holds(limits.cpu_cores, cores_file, cores) &&
+                      holds(limits.cpu_share, share_file, scaled(limits.cpu_share.value_or(1), of_one));
+    if (both && (limits.cpu_cores || limits.cpu_share)) walls.add(Wall::cgroup_cpu);
+  };
   const double cores = limits.cpu_cores.value_or(0);
   if (hierarchy.controller == "memory") {
     write_text(folder + "/memory.swappiness", "0");
@@ -100,13 +118,12 @@ Walls write_limits(const Hierarchy& hierarchy, const std::string& folder, const 
   } else if (hierarchy.controller == "pids") {
     set(limits.processes.has_value(), Wall::cgroup_processes, "pids.max", processes);
   } else if (hierarchy.controller == "cpu") {
-    set(limits.cpu_cores.has_value(), Wall::cgroup_cpu, "cpu.cfs_quota_us", quota(cores));
+    set_cpu("cpu.cfs_quota_us", quota(cores), "cpu.shares", kSharesOfOne);
   } else {
     write_text(folder + "/memory.swap.max", "0");
     set(limits.memory_bytes.has_value(), Wall::cgroup_memory, "memory.max", memory);
     set(limits.processes.has_value(), Wall::cgroup_processes, "pids.max", processes);
-    set(limits.cpu_cores.has_value(), Wall::cgroup_cpu, "cpu.max",
-        fmt::format("{} {}", quota(cores), kPeriodUs));
+    set_cpu("cpu.max", fmt::format("{} {}", quota(cores), kPeriodUs), "cpu.weight", kWeightOfOne);
   }
   return walls;
 }

@@ -1,12 +1,12 @@
 // A control group of the kernel's around all processes of a member: what they may use together, and whether
 // the kernel ended one of them for it.
 //
-// Made only where a config limits memory or cores: everything else the worker's own limits do. Works with
-// cgroup v1 (one folder for each controller, below our own group) and v2 (one folder, below our own group or
-// beside it, wherever controllers are handed down: a group of v2 with processes in it cannot hand down any,
-// and which ones are handed down is the machine's to say, not ours). What this process may not make is left
-// out, and said in walls(). Limits are written before the first process joins. Whatever a worker forks stays
-// inside.
+// Made only where a config limits memory, cores or the share of them: everything else the worker's own limits
+// do. Works with cgroup v1 (one folder for each controller, below our own group) and v2 (one folder, below
+// our own group or beside it, wherever controllers are handed down: a group of v2 with processes in it cannot
+// hand down any, and which ones are handed down is the machine's to say, not ours). What this process may not
+// make is left out, and said in walls(). Limits are written before the first process joins. Whatever a worker
+// forks stays inside.
 #pragma once
 
 #include <sys/types.h>
@@ -23,8 +23,9 @@ namespace tutti {
 struct GroupLimits {
   std::optional<std::uint64_t> memory_bytes;  // of all processes together
   std::optional<double> cpu_cores;
+  std::optional<double> cpu_share;         // of a busy processor, against 1 for a group without it
   std::optional<std::uint32_t> processes;  // and threads
-  [[nodiscard]] bool any() const noexcept { return memory_bytes || cpu_cores || processes; }
+  [[nodiscard]] bool any() const noexcept { return memory_bytes || cpu_cores || cpu_share || processes; }
 };
 
 class ControlGroup {

@@ -286,6 +286,11 @@ for worker in $workers; do
   if readlink "/proc/$worker/exe" >/dev/null; then fail "worker $worker outlived its supervisor"; else pass; fi
 done
 
+# ---- small requests, as fast as they go: no worker is mistaken for one that rings its bell for nothing ----
+expect 0 "one row a request" "$tutti" run "$config" -i "$rows" --batch 1 --repeat 10 --json
+same "$(grep -c '"rows_missed": 0' "$work/out")" 3 "members that missed no vote, one row a request"
+has out '"rows_degraded": 0' "one row a request"
+
 # ---- status: a run is seen from outside while it lives ----
 export XDG_RUNTIME_DIR="$work/runtime"
 mkdir -m 700 "$XDG_RUNTIME_DIR"

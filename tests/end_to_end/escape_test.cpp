@@ -137,6 +137,28 @@ TEST_CASE("escape: full isolation starts where it is reached, and else says why 
   }
 }
 
+TEST_CASE("escape: a member's own requirement goes before the ensemble's", "[escape]") {
+  EnsembleConfig config = evil_config();
+  config.members.push_back(config.members[0]);
+  config.members[1].name = "trusted";
+  config.members[1].isolation.require = IsolationRequirement::none;
+  {
+    Ensemble ensemble = launched(config);
+    wait_until_healed(ensemble);
+    const EnsembleStatus status = ensemble.status();
+    CHECK(status.members[0].walls.has(Wall::limits) == walls_here().has(Wall::limits));
+    CHECK(status.members[1].walls.empty());
+    CHECK(status.isolation == IsolationLevel::none);
+  }
+  // Nobody is held fully who has no walls: it says so where the ensemble requires it and no member differs.
+  config.members[0].isolation.require = IsolationRequirement::full;
+  config.answer.quorum = {.kind = Quorum::Kind::count, .count = 1};
+  Ensemble ensemble = launched(config);
+  const bool full = level_of(walls_here()) == IsolationLevel::full;
+  CHECK((ensemble.status().members[0].ready == 1) == full);
+  CHECK(ensemble.status().members[1].ready == 1);
+}
+
 TEST_CASE("escape: a limit of memory holds, by a control group as well where there is one", "[escape]") {
   EnsembleConfig config = evil_config();
   config.members[0].model = kHostile;

@@ -85,10 +85,12 @@ TEST_CASE("template: one that is killed is rebuilt while its isolates go on voti
   const std::set<int> before = templates(ensemble);
   for (const int pid : before) ::kill(pid, SIGKILL);
   for (int i = 0; i < 50; ++i) ask(ensemble, 2);
-  for (int i = 0; i < 4000 && templates(ensemble).size() < 2; ++i) std::this_thread::sleep_for(5ms);
-  const std::set<int> after = templates(ensemble);
-  CHECK(after.size() == 2);
-  CHECK(std::ranges::none_of(after, [&](int pid) { return before.contains(pid); }));
+  // A template that starts is more than one process for a moment.
+  const auto rebuilt = [&](const std::set<int>& now) {
+    return now.size() == 2 && std::ranges::none_of(now, [&](int pid) { return before.contains(pid); });
+  };
+  for (int i = 0; i < 4000 && !rebuilt(templates(ensemble)); ++i) std::this_thread::sleep_for(5ms);
+  CHECK(rebuilt(templates(ensemble)));
   CHECK(ensemble.status().members[0].pids == isolates);
   CHECK(ensemble.status().members[0].restarts == 0);
 
@@ -127,6 +129,7 @@ TEST_CASE("template: a worker that says what no correct worker says is not belie
       {"lie_short", "it sent 5 bytes that are no notice"},
       {"lie_born", "it made more isolates than were ordered"},
       {"lie_twice", "it reported twice"},
+      {"lie_loading", "it reported twice"},
   }));
   CAPTURE(file);
   const Footprint before = Footprint::now();

@@ -69,6 +69,9 @@ enum evil_attack {
   EVIL_INT80,              /* the 32-bit door */
   EVIL_X32,                /* the x32 door */
   EVIL_USE_UP_DESCRIPTORS, /* dup until it is refused */
+  EVIL_MAP_SHARED,         /* memory that its limit does not count */
+  EVIL_MAP_GROWS_DOWN,     /* the same, as a stack that grows */
+  EVIL_FORGET_DEATH,       /* to outlive who made it */
   EVIL_ATTACK_COUNT
 };
 

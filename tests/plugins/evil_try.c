@@ -101,6 +101,13 @@ static int mapped_executable(int with_protect) {
   return stopped;
 }
 
+static int mapped(int flags) {
+  void* page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return errno;
+  munmap(page, 4096);
+  return 0;
+}
+
 static void survive(int signal_number) { (void)signal_number; }
 
 static int caught_violations(void) {
@@ -267,6 +274,12 @@ int evil_try(int attack, void* inputs) {
       return outcome(syscall(SYS_prctl, 4 /* PR_SET_DUMPABLE */, 1, 0, 0, 0));
     case EVIL_PUNCH_HOLES:
       return outcome(madvise((void*)((uintptr_t)inputs & ~(uintptr_t)4095), 4096, MADV_REMOVE));
+    case EVIL_MAP_SHARED:
+      return mapped(MAP_SHARED);
+    case EVIL_MAP_GROWS_DOWN:
+      return mapped(MAP_PRIVATE | MAP_GROWSDOWN);
+    case EVIL_FORGET_DEATH:
+      return outcome(syscall(SYS_prctl, 1 /* PR_SET_PDEATHSIG */, 0, 0, 0, 0));
     case EVIL_INT80:
       return other_door(0);
     case EVIL_X32:

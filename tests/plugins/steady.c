@@ -14,6 +14,7 @@
 #define STEADY_LIE_DESCRIPTOR 2 /* a descriptor */
 #define STEADY_LIE_BORN 3       /* that it is an isolate nobody ordered */
 #define STEADY_LIE_TWICE 4      /* that it has the model, before it has */
+#define STEADY_LIE_LOADING 5    /* that it loads, once more, and has no walls now */
 
 #ifdef STEADY_NEVER_FORK
 TUTTI_PLUGIN_EXPORT const uint32_t tutti_plugin_never_fork = 1;
@@ -42,7 +43,8 @@ struct lie {
 };
 
 static void tell_lie(void) {
-  struct lie lie = {0x69747475742e31u, 3, STEADY_LIE == STEADY_LIE_BORN ? 4 : 2, 999, 1, {0}};
+  const uint32_t kind = STEADY_LIE == STEADY_LIE_BORN ? 4 : STEADY_LIE == STEADY_LIE_LOADING ? 1 : 2;
+  struct lie lie = {0x69747475742e31u, 3, kind, 999, 1, {0}};
   char control[CMSG_SPACE(sizeof(int))] = {0};
   struct iovec part = {&lie, STEADY_LIE == STEADY_LIE_SHORT ? 5 : sizeof lie};
   struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};

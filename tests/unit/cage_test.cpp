@@ -79,6 +79,9 @@ std::map<int, Expected> while_serving() {
       {EVIL_DUMPABLE, stopped_by({EINVAL})},
       {EVIL_PUNCH_HOLES, stopped_by({EPERM})},
       {EVIL_USE_UP_DESCRIPTORS, stopped_by({EPERM, EMFILE})},
+      {EVIL_MAP_SHARED, stopped_by({EPERM})},
+      {EVIL_MAP_GROWS_DOWN, stopped_by({EPERM})},
+      {EVIL_FORGET_DEATH, stopped_by({EINVAL})},
   };
   for (int attack = EVIL_TCP; attack < EVIL_SOCKETPAIR; ++attack) expected[attack] = dies_by(SYS_socket);
   expected[EVIL_SOCKETPAIR] = dies_by(SYS_socketpair);
@@ -94,8 +97,9 @@ std::map<int, Expected> while_loading() {
     expected[attack] = stopped_by({EACCES, ENOENT, EROFS});
   expected[EVIL_CHMOD_CANARY] = stopped_by({EPERM});
   expected.erase(EVIL_STAT_CANARY);  // only the view hides that a file is there
-  for (const int attack : {EVIL_FORK, EVIL_VFORK_CALL, EVIL_MAP_EXECUTABLE, EVIL_PROTECT_EXECUTABLE,
-                           EVIL_KILL_ALL, EVIL_KILL_PARENT, EVIL_KILL_FIRST, EVIL_TGKILL_FIRST})
+  expected[EVIL_FORK] = stopped_by({EPERM});
+  for (const int attack : {EVIL_VFORK_CALL, EVIL_MAP_EXECUTABLE, EVIL_PROTECT_EXECUTABLE, EVIL_KILL_ALL,
+                           EVIL_KILL_PARENT, EVIL_KILL_FIRST, EVIL_TGKILL_FIRST})
     expected.erase(attack);
   for (const int attack : {EVIL_TCP, EVIL_UDP, EVIL_UNIX, EVIL_NETLINK, EVIL_VSOCK, EVIL_SOCKETPAIR,
                            EVIL_SETUID, EVIL_SHMGET, EVIL_MESSAGE_QUEUE, EVIL_TAKE_DESCRIPTOR})

@@ -34,7 +34,7 @@ class Generator {
                                 .kind = pick<std::string>({"", "xgboost", "dense", "plugin"}),
                                 .weight = number() + 1e-3,
                                 .instances = 1 + below(8),
-                                .isolation = chance() ? isolation_limits() : IsolationLimits{},
+                                .isolation = chance() ? isolation() : IsolationConfig{},
                                 .where = ""});
     }
     choose_rule(config);
@@ -52,18 +52,19 @@ class Generator {
     config.limits = {.in_flight = 2U << below(6), .rows = 1 + below(4096)};
     if (chance()) config.spin = {.automatic = false, .duration = duration(0, 1'000'000'000)};
     config.log_level = static_cast<LogLevel>(below(6));
-    config.isolation.require =
-        pick({IsolationRequirement::full, IsolationRequirement::best_effort, IsolationRequirement::none});
-    if (chance()) config.isolation.limits = isolation_limits();
+    if (chance()) config.isolation = isolation();
     if (chance()) config.events = "/var/log/events.jsonl";
     return config;
   }
 
  private:
-  IsolationLimits isolation_limits() {
+  IsolationConfig isolation() {
     return {
+        .require =
+            pick({IsolationRequirement::full, IsolationRequirement::best_effort, IsolationRequirement::none}),
         .memory = (1ULL << 20) + random_() % (1ULL << 40),
         .cpu_cores = 0.01 + number(),
+        .cpu_share = 0.01 + number(),
         .nice = static_cast<std::int32_t>(below(20)),
         .processes = 1 + below(1000),
         .descriptors = 16 + below(1000),

@@ -14,18 +14,20 @@
 namespace tutti {
 namespace {
 
-std::size_t group_folders() {
-  std::size_t count = 0;
+std::vector<std::filesystem::path> group_paths() {
+  std::vector<std::filesystem::path> paths;
   std::error_code ignored;
   for (auto entry = std::filesystem::recursive_directory_iterator(
            "/sys/fs/cgroup", std::filesystem::directory_options::skip_permission_denied, ignored);
        entry != std::filesystem::end(entry); entry.increment(ignored)) {
     const std::string name = entry->path().filename().string();
     if (name.starts_with("tutti-") && name.find("-" + std::to_string(::getpid()) + "-") != std::string::npos)
-      ++count;
+      paths.push_back(entry->path());
   }
-  return count;
+  return paths;
 }
+
+std::size_t group_folders() { return group_paths().size(); }
 
 TEST_CASE("isolation: a wall that is claimed and does not stand is found", "[isolation]") {
   // Goal: nobody is believed. Method: this process stands behind no wall; each is claimed for it in turn.
@@ -65,6 +67,19 @@ TEST_CASE("isolation: nothing limited, no control group; and what is made is tak
     CHECK(group.memory_kills() == 0);
   }
   CHECK(group_folders() == 0);
+}
+
+TEST_CASE("isolation: a share of the processor is written as the kernel counts it", "[isolation]") {
+  for (const auto& [share, shares, weight] : {std::tuple{2.0, "2048", "200"}, std::tuple{0.01, "10", "1"}}) {
+    const ControlGroup group = ControlGroup::create({.cpu_share = share});
+    CHECK((group_folders() > 0) == group.walls().has(Wall::cgroup_cpu));
+    for (const std::filesystem::path& folder : group_paths()) {
+      std::ifstream file(exists(folder / "cpu.shares") ? folder / "cpu.shares" : folder / "cpu.weight");
+      std::string text;
+      std::getline(file, text);
+      CHECK((text == shares || text == weight));
+    }
+  }
 }
 
 TEST_CASE("isolation: a control group ends what uses too much memory, and says so", "[isolation]") {

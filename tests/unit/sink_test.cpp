@@ -130,7 +130,8 @@ TEST_CASE("sink: json lines are objects that any parser reads", "[sink]") {
   CHECK(lines[0] ==
         "{\"row\":0,\"label\":\"y\\\"es\",\"probabilities\":[0.25,0.75],\"spread\":0.1,"
         "\"disagreement\":1e-09,\"votes\":3,\"missing\":[{\"member\":\"a\",\"cause\":"
-        "\"said \\\"\xEF\xBF\xBD\\u0001\\\"\\n\"},{\"member\":\"b\",\"cause\":\"late\"}]}");
+        "\"said "
+        "\\\"\xEF\xBF\xBD\\u0001\\\"\\n\"},{\"member\":\"b\",\"cause\":\"late\"}],\"isolation\":\"none\"}");
   const nlohmann::json second = nlohmann::json::parse(lines[1]);
   CHECK(second["label"].is_null());
   CHECK(second["probabilities"].is_null());
@@ -146,7 +147,8 @@ TEST_CASE("sink: json lines of a regression, with null for what is not finite", 
   const auto lines = lines_of(written({.path = directory / "out", .format = "jsonl", .classes = {}}, {rows}));
   REQUIRE(lines.size() == 3);
   CHECK(lines[0] ==
-        "{\"row\":0,\"prediction\":1.5,\"spread\":0,\"disagreement\":0,\"votes\":3,\"missing\":[]}");
+        "{\"row\":0,\"prediction\":1.5,\"spread\":0,\"disagreement\":0,\"votes\":3,\"missing\":[],"
+        "\"isolation\":\"none\"}");
   CHECK(nlohmann::json::parse(lines[1])["prediction"].is_null());
   CHECK(nlohmann::json::parse(lines[2])["prediction"].is_null());
 }
