@@ -1,6 +1,7 @@
 // Tensor views: where numbers lie and how many, owned by somebody else.
 //
-// Everything that crosses tutti is float32, row-major, contiguous: [rows][columns].
+// Everything that crosses tutti is float32, row-major, contiguous: [rows][columns]. Double stands for sums
+// inside a model only.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +10,7 @@
 
 namespace tutti {
 
-/// A float32 matrix [rows][columns], row-major and contiguous; T is float or const float.
+/// A matrix [rows][columns], row-major and contiguous; T is float, double or one of them const.
 template <class T>
 struct BasicMatrixView {
   T* data = nullptr;
@@ -17,7 +18,7 @@ struct BasicMatrixView {
   std::uint32_t columns = 0;
 
   [[nodiscard]] std::size_t size() const noexcept { return std::size_t{rows} * columns; }
-  [[nodiscard]] std::size_t bytes() const noexcept { return size() * sizeof(float); }
+  [[nodiscard]] std::size_t bytes() const noexcept { return size() * sizeof(T); }
   [[nodiscard]] std::span<T> row(std::uint32_t index) const noexcept {
     return {data + std::size_t{index} * columns, columns};
   }
@@ -27,5 +28,6 @@ struct BasicMatrixView {
 
 using MatrixView = BasicMatrixView<const float>;
 using MutableMatrixView = BasicMatrixView<float>;
+using WideMatrixView = BasicMatrixView<double>;
 
 }  // namespace tutti

@@ -15,6 +15,7 @@
 #include "worker/trees/compact_forest.hpp"
 #include "worker/trees/instruction_set.hpp"
 #include "worker/trees/layout.hpp"
+#include "worker/wide_link.hpp"
 
 namespace tutti {
 namespace {
@@ -28,8 +29,12 @@ std::uint64_t now_ns() noexcept {
 class TreeModel final : public Model {
  public:
   TreeModel(Forest forest, const JitSettings& jit) : forest_(std::move(forest)) {
-    // Only here is the answer narrower than the margins, which then cannot live in the answer's memory.
-    if (forest_.link == Link::first_max) scratch_.resize(std::size_t{kScratchRows} * forest_.groups());
+    // The margins live in the answer's memory, unless they are wider than it: doubles, or more of them.
+    if (forest_.wide) {
+      wide_scratch_.resize(std::size_t{kScratchRows} * forest_.groups());
+    } else if (forest_.link == Link::first_max) {
+      scratch_.resize(std::size_t{kScratchRows} * forest_.groups());
+    }
     if (jit.mode == JitSettings::Mode::off) {
       report_.why_not = "jit is off";
       return;
@@ -41,6 +46,11 @@ class TreeModel final : public Model {
   }
 
   [[nodiscard]] ModelShape shape() const noexcept override {
+    if (forest_.wide) {
+      return {.features = forest_.features,
+              .outputs = wide_link_outputs(forest_.wide_link, forest_.groups()),
+              .kind = forest_.wide_link.kind};
+    }
     return {.features = forest_.features,
             .outputs = link_outputs(forest_.link, forest_.groups()),
             .kind = link_kind(forest_.link),
@@ -68,7 +78,8 @@ class TreeModel final : public Model {
   static constexpr std::uint32_t kScratchRows = 256;
   static constexpr std::size_t kSliceNodes = 4096;  // about 0.3 ms
 
-  void sum(MatrixView x, MutableMatrixView margins) noexcept {
+  template <class Number>
+  void sum(MatrixView x, BasicMatrixView<Number> margins) noexcept {
     if (compact_) {
       compact_->sum(x, margins);
     } else {
@@ -77,6 +88,7 @@ class TreeModel final : public Model {
   }
 
   void answer(MatrixView x, MutableMatrixView out) noexcept {
+    if (!wide_scratch_.empty()) return answer_wide(x, out);
     if (scratch_.empty()) {
       sum(x, out);
       apply_link(forest_.link, out, out);
@@ -87,6 +99,15 @@ class TreeModel final : public Model {
       const MutableMatrixView margins{scratch_.data(), rows, forest_.groups()};
       sum({x.row(first).data(), rows, x.columns}, margins);
       apply_link(forest_.link, margins, {out.row(first).data(), rows, out.columns});
+    }
+  }
+
+  void answer_wide(MatrixView x, MutableMatrixView out) noexcept {
+    for (std::uint32_t first = 0; first < x.rows; first += std::min(kScratchRows, x.rows - first)) {
+      const std::uint32_t rows = std::min(kScratchRows, x.rows - first);
+      const WideMatrixView margins{wide_scratch_.data(), rows, forest_.groups()};
+      sum({x.row(first).data(), rows, x.columns}, margins);
+      apply_wide_link(forest_.wide_link, margins, {out.row(first).data(), rows, out.columns});
     }
   }
 
@@ -124,6 +145,7 @@ class TreeModel final : public Model {
 
   Forest forest_;
   std::vector<float> scratch_;
+  std::vector<double> wide_scratch_;
   std::uint32_t calls_left_ = 0;
   std::optional<trees::LayoutBuilder> builder_;  // while tier 1 is still to come
   std::optional<trees::CompactForest> compact_;  // tier 1

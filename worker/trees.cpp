@@ -20,11 +20,9 @@ namespace {
 constexpr std::uint32_t kLanes = 8;
 constexpr std::uint32_t kBlockRows = 256;  // 50 features of them are 50 KiB: second-level cache
 
-/// One categorical node. Listed categories go right; what is no category at all goes left, as in XGBoost:
-/// negative numbers and those from 2^24 on, where float32 no longer holds every integer.
+/// One categorical node. Listed categories go right; what is no category at all goes left.
 bool category_goes_right(const Forest& forest, std::uint32_t node, float x) noexcept {
-  constexpr float kCategoriesEnd = 16'777'216.0F;
-  if (x < 0.0F || x >= kCategoriesEnd) return false;
+  if (!(x > forest.category_above && x < forest.category_below)) return false;
   const auto split = std::ranges::lower_bound(forest.category_splits, node, {}, &CategorySplit::node);
   const auto first = forest.categories.begin() + split->first;
   return std::binary_search(first, first + split->count, static_cast<std::uint32_t>(x));
@@ -64,7 +62,8 @@ void walk(const Forest& forest, const std::array<const float*, kCount>& rows,
 }
 
 /// Adds a leaf to a margin: the one place where the order of roundings is written down.
-void add_leaf(const Forest& forest, const Tree& tree, std::uint32_t leaf, float* margins) noexcept {
+void add_leaf(const Forest& forest, const Tree& tree, std::uint32_t leaf, const float* /*row*/,
+              float* margins) noexcept {
   const float value = forest.nodes.data()[leaf].value;
   if (forest.weighted) {
     const float weighted = tree.weight * value;
@@ -74,9 +73,30 @@ void add_leaf(const Forest& forest, const Tree& tree, std::uint32_t leaf, float*
   }
 }
 
+double linear_value(const Forest& forest, std::uint32_t node, const float* row) noexcept {
+  const double value = forest.wide_leaves.data()[node];
+  const auto leaf = std::ranges::lower_bound(forest.linear_leaves, node, {}, &LinearLeaf::node);
+  if (leaf == forest.linear_leaves.end() || leaf->node != node) return value;
+  double sum = leaf->constant;
+  for (const LinearTerm& term : std::span(forest.linear_terms).subspan(leaf->first, leaf->count)) {
+    const float x = row[term.feature];
+    if (x != x) return value;
+    const double product = term.coefficient * (std::abs(x) <= LinearLeaf::kTinyMax ? 0.0 : double{x});
+    sum += product;
+  }
+  return sum;
+}
+
+/// The same for double.
+void add_leaf(const Forest& forest, const Tree& tree, std::uint32_t leaf, const float* row,
+              double* margins) noexcept {
+  margins[tree.group] +=
+      forest.linear_leaves.empty() ? forest.wide_leaves.data()[leaf] : linear_value(forest, leaf, row);
+}
+
 /// Rows [first, end) of x under one tree, kCount rows at a time. Returns the first row that is left over.
-template <bool kCategories, std::uint32_t kCount>
-std::uint32_t add_tree(const Forest& forest, const Tree& tree, MatrixView x, MutableMatrixView margins,
+template <bool kCategories, std::uint32_t kCount, class Number>
+std::uint32_t add_tree(const Forest& forest, const Tree& tree, MatrixView x, BasicMatrixView<Number> margins,
                        std::uint32_t first, std::uint32_t end) noexcept {
   std::uint32_t row = first;
   for (; end - row >= kCount; row += kCount) {
@@ -88,15 +108,15 @@ std::uint32_t add_tree(const Forest& forest, const Tree& tree, MatrixView x, Mut
     }
     walk<kCategories, kCount>(forest, rows, at);
     for (std::uint32_t lane = 0; lane < kCount; ++lane) {
-      add_leaf(forest, tree, at[lane], margins.row(row + lane).data());
+      add_leaf(forest, tree, at[lane], rows[lane], margins.row(row + lane).data());
     }
   }
   return row;
 }
 
 /// One row under trees [first, …), kCount trees at a time. Returns the first tree that is left over.
-template <bool kCategories, std::uint32_t kCount>
-std::size_t add_trees(const Forest& forest, const float* row, float* margins, std::size_t first) noexcept {
+template <bool kCategories, std::uint32_t kCount, class Number>
+std::size_t add_trees(const Forest& forest, const float* row, Number* margins, std::size_t first) noexcept {
   const std::size_t end = forest.trees.size();
   std::array<const float*, kCount> rows;
   rows.fill(row);
@@ -106,14 +126,14 @@ std::size_t add_trees(const Forest& forest, const float* row, float* margins, st
     for (std::uint32_t lane = 0; lane < kCount; ++lane) at[lane] = forest.trees[tree + lane].root;
     walk<kCategories, kCount>(forest, rows, at);
     for (std::uint32_t lane = 0; lane < kCount; ++lane) {
-      add_leaf(forest, forest.trees[tree + lane], at[lane], margins);
+      add_leaf(forest, forest.trees[tree + lane], at[lane], row, margins);
     }
   }
   return tree;
 }
 
-template <bool kCategories>
-void sum_all(const Forest& forest, MatrixView x, MutableMatrixView margins) noexcept {
+template <bool kCategories, class Number>
+void sum_all(const Forest& forest, MatrixView x, BasicMatrixView<Number> margins) noexcept {
   for (std::uint32_t first = 0; first < x.rows; first += std::min(kBlockRows, x.rows - first)) {
     const std::uint32_t end = first + std::min(kBlockRows, x.rows - first);
     const std::uint32_t many_end = first + (end - first) / kLanes * kLanes;
@@ -121,25 +141,37 @@ void sum_all(const Forest& forest, MatrixView x, MutableMatrixView margins) noex
       add_tree<kCategories, kLanes>(forest, tree, x, margins, first, many_end);
     }
     for (std::uint32_t row = many_end; row < end; ++row) {
-      float* const margin = margins.row(row).data();
+      Number* const margin = margins.row(row).data();
       const std::size_t left_over = add_trees<kCategories, kLanes>(forest, x.row(row).data(), margin, 0);
       add_trees<kCategories, 1>(forest, x.row(row).data(), margin, left_over);
     }
   }
 }
 
-}  // namespace
-
-void sum_trees(const Forest& forest, MatrixView x, MutableMatrixView margins) noexcept {
+template <class Number>
+void sum_from(const Forest& forest, const std::vector<Number>& base_margins, MatrixView x,
+              BasicMatrixView<Number> margins) noexcept {
   assert(x.columns == forest.features && margins.rows == x.rows && margins.columns == forest.groups());
   for (std::uint32_t row = 0; row < margins.rows; ++row) {
-    std::ranges::copy(forest.base_margins, margins.row(row).begin());
+    std::ranges::copy(base_margins, margins.row(row).begin());
   }
   if (forest.category_splits.empty()) {
     sum_all<false>(forest, x, margins);
   } else {
     sum_all<true>(forest, x, margins);
   }
+}
+
+}  // namespace
+
+void sum_trees(const Forest& forest, MatrixView x, MutableMatrixView margins) noexcept {
+  assert(!forest.wide);
+  sum_from(forest, forest.base_margins, x, margins);
+}
+
+void sum_trees(const Forest& forest, MatrixView x, WideMatrixView margins) noexcept {
+  assert(forest.wide && !forest.weighted && forest.wide_leaves.size() == forest.nodes.size());
+  sum_from(forest, forest.wide_base_margins, x, margins);
 }
 
 }  // namespace tutti

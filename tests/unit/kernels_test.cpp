@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "tests/catch.hpp"
@@ -19,40 +20,53 @@ using fixture::ForestMaker;
 using fixture::Shape;
 
 /// The place of the first number whose bits differ, or -1.
-std::ptrdiff_t first_difference(const std::vector<float>& left, const std::vector<float>& right) {
-  const auto same = [](float a, float b) {
-    return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
-  };
+template <class Number>
+std::ptrdiff_t first_difference(const std::vector<Number>& left, const std::vector<Number>& right) {
+  using Bits = std::conditional_t<sizeof(Number) == 8, std::uint64_t, std::uint32_t>;
+  const auto same = [](Number a, Number b) { return std::bit_cast<Bits>(a) == std::bit_cast<Bits>(b); };
   const auto place = std::ranges::mismatch(left, right, same);
   return place.in1 == left.end() ? -1 : place.in1 - left.begin();
 }
 
 /// Asks `compact` in batches of `batch` rows.
-std::vector<float> sums_of(trees::CompactForest& compact, const Forest& forest, const std::vector<float>& x,
-                           std::uint32_t batch) {
+template <class Number>
+std::vector<Number> sums_of(trees::CompactForest& compact, const Forest& forest, const std::vector<float>& x,
+                            std::uint32_t batch) {
   const auto rows = static_cast<std::uint32_t>(x.size() / forest.features);
-  std::vector<float> margins(std::size_t{rows} * forest.groups(), -1e30F);
+  std::vector<Number> margins(std::size_t{rows} * forest.groups(), Number{-1e30F});
   for (std::uint32_t row = 0; row < rows; row += batch) {
     const std::uint32_t count = std::min(batch, rows - row);
-    compact.sum({&x[std::size_t{row} * forest.features], count, forest.features},
-                {&margins[std::size_t{row} * forest.groups()], count, forest.groups()});
+    compact.sum(
+        {&x[std::size_t{row} * forest.features], count, forest.features},
+        BasicMatrixView<Number>{&margins[std::size_t{row} * forest.groups()], count, forest.groups()});
   }
   return margins;
 }
 
 /// Compares all kernels with tier 0 in batches of all these sizes.
-void check_all(const Forest& forest, const std::vector<float>& x, const std::vector<std::uint32_t>& batches) {
+template <class Number>
+void check_all_in(const Forest& forest, const std::vector<float>& x,
+                  const std::vector<std::uint32_t>& batches) {
   const auto rows = static_cast<std::uint32_t>(x.size() / forest.features);
-  std::vector<float> wanted(std::size_t{rows} * forest.groups());
-  sum_trees(forest, {x.data(), rows, forest.features}, {wanted.data(), rows, forest.groups()});
+  std::vector<Number> wanted(std::size_t{rows} * forest.groups());
+  sum_trees(forest, {x.data(), rows, forest.features},
+            BasicMatrixView<Number>{wanted.data(), rows, forest.groups()});
   for (const trees::Kernels* const kernels : trees::runnable_kernels()) {
     auto layout = trees::build_layout(forest);
     REQUIRE(layout.has_value());
     trees::CompactForest compact(std::move(*layout), *kernels);
     for (const std::uint32_t batch : batches) {
       INFO(kernels->name << ", batches of " << batch << " of " << rows << " rows");
-      CHECK(first_difference(sums_of(compact, forest, x, batch), wanted) == -1);
+      CHECK(first_difference(sums_of<Number>(compact, forest, x, batch), wanted) == -1);
     }
+  }
+}
+
+void check_all(const Forest& forest, const std::vector<float>& x, const std::vector<std::uint32_t>& batches) {
+  if (forest.wide) {
+    check_all_in<double>(forest, x, batches);
+  } else {
+    check_all_in<float>(forest, x, batches);
   }
 }
 
@@ -62,7 +76,8 @@ TEST_CASE("kernels: every tier and every instruction set gives the same bits", "
   // missing numbers, and batches round the widths of vectors and blocks.
   ForestMaker maker(20261122);
   constexpr std::uint32_t kFeatures[] = {1, 3, 17, 50, 63, 64, 65, 100, 128, 129, 300};
-  for (std::uint32_t round = 0; round < 90; ++round) {
+  for (std::uint32_t turn = 0; turn < 180; ++turn) {
+    const std::uint32_t round = turn / 2;  // first in float, then in double
     Shape shape{.features = kFeatures[round % std::size(kFeatures)],
                 .groups = round % 5 == 4 ? 1 + maker.below(4) : 1,
                 .trees = 1 + maker.below(round % 7 == 0 ? 150 : 40),
@@ -70,13 +85,14 @@ TEST_CASE("kernels: every tier and every instruction set gives the same bits", "
                 .leaf_percent = round % 4 == 0 ? 2U : 25U,
                 .thresholds = round % 6 == 5 ? 3000U : 5 + maker.below(300),
                 .weighted = round % 8 == 3,
-                .one_direction = round % 3 == 0};
+                .one_direction = round % 3 == 0,
+                .wide = turn % 2 == 1};
     if (shape.depth > 9) shape.leaf_percent = 25;
     const Forest forest = maker.forest(shape);
     const std::uint32_t rows = 1 + maker.below(round % 9 == 0 ? 600 : 90);
     const std::vector<float> x = maker.rows(shape, rows, round % 2 == 0 ? 0 : maker.below(40));
-    INFO("round " << round << ": " << shape.trees << " trees of depth " << shape.depth << ", "
-                  << shape.features << " features, " << shape.groups << " groups");
+    INFO("round " << round << (shape.wide ? " in double: " : ": ") << shape.trees << " trees of depth "
+                  << shape.depth << ", " << shape.features << " features, " << shape.groups << " groups");
     check_all(forest, x, {rows, 1, 2, 5, 16, 31, 33, 64, 100, 129, 200, 256});
   }
 }
@@ -88,7 +104,7 @@ TEST_CASE("kernels: a tree that is one leaf, and a batch without rows", "[kernel
   check_all(forest, maker.rows(shape, 70, 20), {1, 4, 70});
   for (const trees::Kernels* const kernels : trees::runnable_kernels()) {
     trees::CompactForest compact(trees::build_layout(forest).value(), *kernels);
-    compact.sum({nullptr, 0, 2}, {nullptr, 0, 1});  // asserts and sanitizers would speak
+    compact.sum({nullptr, 0, 2}, MutableMatrixView{nullptr, 0, 1});  // asserts and sanitizers would speak
   }
 }
 
@@ -100,6 +116,11 @@ TEST_CASE("kernels: a sum that is minus zero stays so", "[kernels]") {
   forest.nodes = {{.value = -0.0F, .left = 0, .bits = 0}};
   forest.trees = {{.root = 0}};
   check_all(forest, {1.0F, 2.0F, 3.0F, 4.0F, 5.0F, 6.0F}, {1, 4, 6});
+
+  forest.wide = true;
+  forest.wide_base_margins = {-0.0};
+  forest.wide_leaves = {-0.0};
+  check_all(forest, {1.0F, 2.0F, 3.0F, 4.0F, 5.0F, 6.0F}, {1, 4, 6});
 }
 
 TEST_CASE("kernels: a forest that they do not suit says why", "[kernels]") {
@@ -107,6 +128,10 @@ TEST_CASE("kernels: a forest that they do not suit says why", "[kernels]") {
   Forest categorical = maker.forest({});
   categorical.category_splits.push_back({});
   CHECK(trees::build_layout(categorical).error() == "it has categorical splits");
+
+  Forest linear = maker.forest({.wide = true});
+  linear.linear_leaves.push_back({});
+  CHECK(trees::build_layout(linear).error() == "it has linear leaves");
 
   Forest no_trees;
   no_trees.features = 1;

@@ -21,6 +21,7 @@ struct Shape {
   std::uint32_t thresholds = 200;   // different ones of a feature, about
   bool weighted = false;
   bool one_direction = false;  // NaN goes left everywhere
+  bool wide = false;           // sums in double
 };
 
 class ForestMaker {
@@ -35,6 +36,8 @@ class ForestMaker {
     return below(40) == 0 ? mantissa * 1e-39F : std::ldexp(mantissa, static_cast<int>(below(12)) - 6);
   }
 
+  double wide_leaf() { return static_cast<double>(leaf()) + std::ldexp(static_cast<double>(leaf()), -26); }
+
   float threshold(const Shape& shape) {
     constexpr float kSpecial[] = {
         0.0F,  -0.0F, std::numeric_limits<float>::denorm_min(), -std::numeric_limits<float>::denorm_min(),
@@ -46,12 +49,22 @@ class ForestMaker {
   Forest forest(const Shape& shape) {
     Forest forest;
     forest.features = shape.features;
-    forest.weighted = shape.weighted;
-    for (std::uint32_t group = 0; group < shape.groups; ++group) forest.base_margins.push_back(leaf());
+    forest.weighted = shape.weighted && !shape.wide;
+    forest.wide = shape.wide;
+    for (std::uint32_t group = 0; group < shape.groups; ++group) {
+      if (shape.wide)
+        forest.wide_base_margins.push_back(wide_leaf());
+      else
+        forest.base_margins.push_back(leaf());
+    }
     for (std::uint32_t tree = 0; tree < shape.trees; ++tree) {
       add_tree(shape, forest);
       forest.trees.back().group = below(shape.groups);
       forest.trees.back().weight = leaf();
+    }
+    if (shape.wide) {
+      for (std::size_t node = 0; node < forest.nodes.size(); ++node)
+        forest.wide_leaves.push_back(wide_leaf());
     }
     return forest;
   }

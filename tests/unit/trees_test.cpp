@@ -159,6 +159,98 @@ TEST_CASE("trees: sums equal a recursive walk bit for bit, whatever the batch", 
   }
 }
 
+/// The same forest with a third of each value, in double.
+Forest widened(Forest forest) {
+  forest.wide = true;
+  forest.weighted = false;
+  for (const float margin : forest.base_margins) forest.wide_base_margins.push_back(double{margin} / 3.0);
+  for (const TreeNode& node : forest.nodes) forest.wide_leaves.push_back(double{node.value} / 3.0);
+  return forest;
+}
+
+TEST_CASE("trees: sums in double equal a recursive walk bit for bit, whatever the batch", "[trees]") {
+  Chance chance{std::mt19937(20261123)};
+  for (std::uint32_t round = 0; round < 40; ++round) {
+    const std::uint32_t features = 1 + chance.below(9);
+    const std::uint32_t groups = 1 + chance.below(3);
+    Forest narrow;
+    narrow.features = features;
+    for (std::uint32_t group = 0; group < groups; ++group) narrow.base_margins.push_back(chance.number());
+    std::vector<OracleNode> trees;
+    for (std::uint32_t tree = chance.below(20); tree > 0; --tree) {
+      trees.push_back(random_tree(chance, features, chance.below(7), round % 2 == 0));
+      append(trees.back(), narrow);
+      narrow.trees.back().group = chance.below(groups);
+    }
+    const Forest forest = widened(narrow);
+    const std::uint32_t rows = 1 + chance.below(40);
+    const std::vector<float> x = random_rows(chance, rows, features);
+    std::vector<double> wanted;
+    for (std::uint32_t row = 0; row < rows; ++row) {
+      std::vector<double> margins = forest.wide_base_margins;
+      for (std::size_t tree = 0; tree < trees.size(); ++tree) {
+        margins[forest.trees[tree].group] +=
+            double{oracle_leaf(trees[tree], &x[std::size_t{row} * features])} / 3.0;
+      }
+      wanted.insert(wanted.end(), margins.begin(), margins.end());
+    }
+    for (const std::uint32_t batch : {rows, 1U, 8U, 13U}) {
+      INFO("round " << round << ", " << rows << " rows, batches of " << batch);
+      std::vector<double> margins(wanted.size(), std::numeric_limits<double>::quiet_NaN());
+      for (std::uint32_t row = 0; row < rows; row += batch) {
+        const std::uint32_t count = std::min(batch, rows - row);
+        sum_trees(forest, {&x[std::size_t{row} * features], count, features},
+                  WideMatrixView{&margins[std::size_t{row} * groups], count, groups});
+      }
+      CHECK(margins == wanted);
+    }
+  }
+}
+
+TEST_CASE("trees: a linear leaf adds its terms in order, and its own value where one is missing", "[trees]") {
+  Forest forest;
+  forest.features = 2;
+  forest.wide = true;
+  forest.wide_base_margins = {0.0};
+  forest.nodes = {{.value = 0.0F, .left = 0, .bits = 0}};
+  forest.trees = {{.root = 0}};
+  forest.wide_leaves = {7.0};
+  forest.linear_leaves = {{.node = 0, .first = 0, .count = 2, .constant = 0.1}};
+  forest.linear_terms = {{.feature = 1, .coefficient = 0.3}, {.feature = 0, .coefficient = 1e35}};
+  const std::vector<float> x{1.0F, 2.0F, kNan, 2.0F, 1e-35F, 2.0F, 2e-35F, 0.0F};
+  std::vector<double> margins(4);
+  sum_trees(forest, {x.data(), 4, 2}, WideMatrixView{margins.data(), 4, 1});
+  CHECK(margins ==
+        std::vector<double>{0.1 + 0.3 * 2.0 + 1e35, 7.0, 0.1 + 0.3 * 2.0, 0.1 + 0.0 + 1e35 * double{2e-35F}});
+}
+
+TEST_CASE("trees: the wide links compute in double and round once", "[trees]") {
+  using enum WideLink::Function;
+  const auto answer = [](WideLink link, std::vector<double> margins) {
+    Forest forest;
+    forest.features = 1;
+    forest.wide = true;
+    forest.wide_base_margins = std::move(margins);
+    forest.wide_link = link;
+    const auto model = make_tree_model(std::move(forest));
+    const std::vector<float> x(300);
+    const std::uint32_t outputs = model->shape().outputs;
+    std::vector<float> out(std::size_t{300} * outputs, kNan);
+    REQUIRE(model->predict({x.data(), 300, 1}, {out.data(), 300, outputs}).has_value());
+    return std::vector<float>(out.end() - static_cast<std::ptrdiff_t>(outputs), out.end());
+  };
+  CHECK(answer({.function = identity, .divisor = 3.0}, {1.0}) == std::vector<float>{1.0F / 3.0F});
+  CHECK(answer({.function = signed_square}, {-3.0, 2.0, 0.0}) == std::vector<float>{-9.0F, 4.0F, 0.0F});
+  CHECK(answer({.function = exponential}, {0.0, -1e4}) == std::vector<float>{1.0F, 0.0F});
+  CHECK(answer({.function = logistic, .scale = 2.0}, {0.5}) == answer({.function = logistic}, {1.0}));
+  CHECK(answer({.function = logistic}, {-1e4, 1e4}) == std::vector<float>{0.0F, 1.0F});
+  CHECK(answer({.function = log_one_plus}, {0.0})[0] == static_cast<float>(std::log(2.0)));
+  CHECK(answer({.function = softmax}, {1e308, -1e308}) == std::vector<float>{1.0F, 0.0F});
+  CHECK(answer({.function = negative_power}, {2.0}) == std::vector<float>{-0.25F});
+  // The first class keeps its small probability, which 1 - p in float32 would lose.
+  CHECK(answer({.function = two_classes}, {20.0})[0] > 0.0F);
+}
+
 TEST_CASE("trees: a row that equals the threshold goes right, and both zeros are one number", "[trees]") {
   OracleNode root{.leaf = false, .value = 0.0F};
   root.children = {{.value = 1.0F}, {.value = 2.0F}};

@@ -22,7 +22,7 @@ CompactForest::CompactForest(Layout layout, const Kernels& kernels)
   stride_ = round_up(planes + kGatherReach, 64);
   bytes_.resize(std::size_t{kBlockRows} * stride_ + 64);
   words_.resize(std::size_t{kBlockRows} * kRowWords);
-  if (kernels_.relay != nullptr && !layout_.complete.relay_nodes.empty()) {
+  if (kernels_.narrow.relay != nullptr && !layout_.complete.relay_nodes.empty()) {
     for (const RelayVector& vector : layout_.relay_vectors) {
       row_cost_ += (std::uint64_t{kernels_.relay_cost} << vector.depth) + kernels_.relay_leaves_cost;
     }
@@ -33,7 +33,11 @@ CompactForest::CompactForest(Layout layout, const Kernels& kernels)
   }
   if (layout_.tournament_trees.empty()) return;
   columns_.resize(std::size_t{stride_} * kBlockRows);
-  sums_.resize(std::size_t{layout_.groups} * kBlockRows);
+  if (layout_.is_wide) {
+    wide_sums_.resize(std::size_t{layout_.groups} * kBlockRows);
+  } else {
+    sums_.resize(std::size_t{layout_.groups} * kBlockRows);
+  }
   constexpr std::uint64_t kLeavesCost = 24;
   for (const TournamentTree& tree : layout_.tournament_trees) {
     tournament_cost_ += (std::uint64_t{1} << tree.depth) + kLeavesCost;
@@ -41,13 +45,21 @@ CompactForest::CompactForest(Layout layout, const Kernels& kernels)
 }
 
 std::size_t CompactForest::bytes() const noexcept {
-  return layout_.bytes() + bytes_.size() + columns_.size() + (words_.size() + sums_.size()) * sizeof(float);
+  return layout_.bytes() + bytes_.size() + columns_.size() + (words_.size() + sums_.size()) * sizeof(float) +
+         wide_sums_.size() * sizeof(double);
 }
 
-void CompactForest::sum(MatrixView x, MutableMatrixView margins) noexcept {
+void CompactForest::sum(MatrixView x, MutableMatrixView margins) noexcept { sum_blocks(x, margins, sums_); }
+
+void CompactForest::sum(MatrixView x, WideMatrixView margins) noexcept { sum_blocks(x, margins, wide_sums_); }
+
+template <class Number>
+void CompactForest::sum_blocks(MatrixView x, BasicMatrixView<Number> margins,
+                               AlignedVector<Number>& sums) noexcept {
+  assert(layout_.is_wide == (sizeof(Number) == sizeof(double)));
   assert(x.columns == layout_.features && margins.rows == x.rows && margins.columns == layout_.groups);
   for (std::uint32_t row = 0; row < x.rows; row += std::min(kBlockRows, x.rows - row)) {
-    sum_block(x.row(row).data(), std::min(kBlockRows, x.rows - row), margins.row(row).data());
+    sum_block(x.row(row).data(), std::min(kBlockRows, x.rows - row), margins.row(row).data(), sums.data());
   }
 }
 
@@ -58,7 +70,8 @@ bool CompactForest::tournament_pays(std::uint32_t rows) const noexcept {
   return comparisons * tournament_cost_ * percent < rows * row_cost_ * 100;
 }
 
-void CompactForest::sum_block(const float* x, std::uint32_t rows, float* margins) noexcept {
+template <class Number>
+void CompactForest::sum_block(const float* x, std::uint32_t rows, Number* margins, Number* sums) noexcept {
   const RankView rank{.tables = layout_.tables.data(),
                       .trees = layout_.search_trees.data(),
                       .features = layout_.plane_features.data(),
@@ -69,13 +82,13 @@ void CompactForest::sum_block(const float* x, std::uint32_t rows, float* margins
         std::max(std::bit_width(rows - 1), std::bit_width(std::min(kernels_.tournament_rows, 32U) - 1)));
     const bool missing = kernels_.rank_columns(rank, x, layout_.features, rows, columns_.data(), shift);
     if (missing) fill_missing(x, rows, columns_.data(), 1, std::size_t{1} << shift);
-    const TournamentView view{.nodes = trees_for(missing).tournament_nodes.data(),
-                              .leaves = layout_.leaves.data(),
-                              .trees = layout_.tournament_trees.data(),
-                              .tree_count = layout_.tree_count(),
-                              .groups = layout_.groups,
-                              .base_margins = layout_.base_margins.data()};
-    kernels_.tournament(view, columns_.data(), shift, rows, sums_.data(), margins);
+    const TournamentView<Number> view{.nodes = trees_for(missing).tournament_nodes.data(),
+                                      .leaves = layout_.leaves<Number>().tournament.data(),
+                                      .trees = layout_.tournament_trees.data(),
+                                      .tree_count = layout_.tree_count(),
+                                      .groups = layout_.groups,
+                                      .base_margins = layout_.leaves<Number>().base_margins.data()};
+    kernels_.sums<Number>().tournament(view, columns_.data(), shift, rows, sums, margins);
     return;
   }
   const bool missing = kernels_.rank_rows(rank, x, layout_.features, rows, bytes_.data());
@@ -83,33 +96,37 @@ void CompactForest::sum_block(const float* x, std::uint32_t rows, float* margins
   walk_or_relay(trees_for(missing), rows, margins);
 }
 
-void CompactForest::walk_or_relay(const PackedTrees& trees, std::uint32_t rows, float* margins) noexcept {
-  if (kernels_.relay != nullptr && !trees.relay_nodes.empty()) {
-    const RelayView view{.nodes = trees.relay_nodes.data(),
-                         .leaves = layout_.relay_leaves.data(),
-                         .vectors = layout_.relay_vectors.data(),
-                         .vector_count = static_cast<std::uint32_t>(layout_.relay_vectors.size()),
-                         .tree_groups = layout_.tree_groups.data(),
-                         .stride = stride_,
-                         .groups = layout_.groups,
-                         .base_margins = layout_.base_margins.data()};
-    kernels_.relay(view, bytes_.data(), rows, margins);
+template <class Number>
+void CompactForest::walk_or_relay(const PackedTrees& trees, std::uint32_t rows, Number* margins) noexcept {
+  const Sums<Number>& ways = kernels_.sums<Number>();
+  const Leaves<Number>& leaves = layout_.leaves<Number>();
+  if (ways.relay != nullptr && !trees.relay_nodes.empty()) {
+    const RelayView<Number> view{.nodes = trees.relay_nodes.data(),
+                                 .leaves = leaves.relay.data(),
+                                 .vectors = layout_.relay_vectors.data(),
+                                 .vector_count = static_cast<std::uint32_t>(layout_.relay_vectors.size()),
+                                 .tree_groups = layout_.tree_groups.data(),
+                                 .stride = stride_,
+                                 .groups = layout_.groups,
+                                 .base_margins = leaves.base_margins.data()};
+    ways.relay(view, bytes_.data(), rows, margins);
     return;
   }
-  const WalkView view{.words = trees.words.data(),
-                      .crowns = trees.crowns.data(),
-                      .bases = layout_.bases.data(),
-                      .levels = layout_.levels.data(),
-                      .tree_groups = layout_.tree_groups.data(),
-                      .tree_count = layout_.tree_count(),
-                      .plane_bits = trees.plane_bits,
-                      .stride = stride_,
-                      .groups = layout_.groups,
-                      .base_margins = layout_.base_margins.data()};
+  const WalkView<Number> view{.words = trees.words.data(),
+                              .leaves = leaves.walk.data(),
+                              .crowns = trees.crowns.data(),
+                              .bases = layout_.bases.data(),
+                              .levels = layout_.levels.data(),
+                              .tree_groups = layout_.tree_groups.data(),
+                              .tree_count = layout_.tree_count(),
+                              .plane_bits = trees.plane_bits,
+                              .stride = stride_,
+                              .groups = layout_.groups,
+                              .base_margins = leaves.base_margins.data()};
   if (kernels_.descend_rows != 0 && rows >= kernels_.descend_rows) {
     descend(view, bytes_.data(), rows, margins);
   } else {
-    kernels_.walk(view, bytes_.data(), rows, words_.data(), margins);
+    ways.walk(view, bytes_.data(), rows, words_.data(), margins);
   }
 }
 

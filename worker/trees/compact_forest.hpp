@@ -20,19 +20,25 @@ class CompactForest {
  public:
   CompactForest(Layout layout, const Kernels& kernels);
 
-  /// Sums the trees, as sum_trees() does. Allocates nothing.
+  /// Sums the trees, as sum_trees() does: the one for forests that are not wide, and the one for those that
+  /// are. Allocates nothing.
   void sum(MatrixView x, MutableMatrixView margins) noexcept;
+  void sum(MatrixView x, WideMatrixView margins) noexcept;
 
   [[nodiscard]] const Kernels& kernels() const noexcept { return kernels_; }
   [[nodiscard]] std::size_t bytes() const noexcept;
 
  private:
-  void sum_block(const float* x, std::uint32_t rows, float* margins) noexcept;
+  template <class Number>
+  void sum_blocks(MatrixView x, BasicMatrixView<Number> margins, AlignedVector<Number>& sums) noexcept;
+  template <class Number>
+  void sum_block(const float* x, std::uint32_t rows, Number* margins, Number* sums) noexcept;
   [[nodiscard]] const PackedTrees& trees_for(bool missing) const noexcept;
   void fill_missing(const float* x, std::uint32_t rows, std::uint8_t* ranks, std::size_t next_row,
                     std::size_t next_plane) noexcept;
   [[nodiscard]] bool tournament_pays(std::uint32_t rows) const noexcept;
-  void walk_or_relay(const PackedTrees& trees, std::uint32_t rows, float* margins) noexcept;
+  template <class Number>
+  void walk_or_relay(const PackedTrees& trees, std::uint32_t rows, Number* margins) noexcept;
 
   Layout layout_;
   const Kernels& kernels_;
@@ -42,7 +48,8 @@ class CompactForest {
   AlignedVector<std::uint8_t> bytes_;    // [kBlockRows][stride_]
   AlignedVector<std::uint8_t> columns_;  // [planes][kBlockRows]
   AlignedVector<std::uint32_t> words_;   // [kBlockRows][kRowWords]
-  AlignedVector<float> sums_;            // [groups][kBlockRows]
+  AlignedVector<float> sums_;            // [groups][kBlockRows]: one of the two
+  AlignedVector<double> wide_sums_;
 };
 
 }  // namespace tutti::trees

@@ -26,9 +26,16 @@ struct Group {
   }
 };
 
-template <std::uint32_t kRows>
-void descend_tree(const WalkView& view, std::uint32_t tree, const std::uint8_t* bytes,
-                  float* margins) noexcept {
+float leaf_of(const WalkView<float>& /*view*/, std::uint32_t exit) noexcept {
+  float value = 0.0F;
+  __builtin_memcpy(&value, &exit, sizeof value);
+  return value;
+}
+double leaf_of(const WalkView<double>& view, std::uint32_t exit) noexcept { return view.leaves[exit]; }
+
+template <std::uint32_t kRows, class Number>
+void descend_tree(const WalkView<Number>& view, std::uint32_t tree, const std::uint8_t* bytes,
+                  Number* margins) noexcept {
   const std::uint32_t* const crown = view.crowns + std::size_t{tree / kVectorTrees} * kCrown * kVectorTrees +
                                      tree % kVectorTrees - kVectorTrees;
   const std::uint32_t base = view.bases[tree];
@@ -53,15 +60,14 @@ void descend_tree(const WalkView& view, std::uint32_t tree, const std::uint8_t* 
     }
   }
   for (std::uint32_t row = 0; row < kRows; ++row) {
-    float value = 0.0F;
-    __builtin_memcpy(&value, &exits[row], sizeof value);
-    margins[std::size_t{row} * view.groups + view.tree_groups[tree]] += value;
+    margins[std::size_t{row} * view.groups + view.tree_groups[tree]] += leaf_of(view, exits[row]);
   }
 }
 
 }  // namespace
 
-void descend(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, float* margins) {
+template <class Number>
+void descend(const WalkView<Number>& view, const std::uint8_t* bytes, std::uint32_t rows, Number* margins) {
   for (std::uint32_t row = 0; row < rows; ++row) {
     for (std::uint32_t group = 0; group < view.groups; ++group) {
       margins[std::size_t{row} * view.groups + group] = view.base_margins[group];
@@ -79,5 +85,8 @@ void descend(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows
     }
   }
 }
+
+template void descend(const WalkView<float>&, const std::uint8_t*, std::uint32_t, float*);
+template void descend(const WalkView<double>&, const std::uint8_t*, std::uint32_t, double*);
 
 }  // namespace tutti::trees

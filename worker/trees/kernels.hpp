@@ -5,6 +5,8 @@
 //             │                                    └──descend─────▶ margins   many rows, deep trees
 //             └──rank_columns──▶ bytes [plane][row] ──tournament──▶ margins   many rows
 //
+// Leaves, sums and margins are Numbers: float or, for wide forests, double.
+//
 // A rank is the number of a feature's thresholds that are <= x. It decides every comparison with one of them:
 // x < threshold k is rank <= k. So nothing is lost, and from here on a node is a comparison of bytes. A plane
 // holds the ranks in up to 255 thresholds of one feature; a feature with more of them has several planes, and
@@ -56,13 +58,14 @@ struct TournamentTree {
   std::uint32_t group = 0;
 };
 
+template <class Number>
 struct TournamentView {
   const TournamentNode* nodes = nullptr;
-  const float* leaves = nullptr;
+  const Number* leaves = nullptr;
   const TournamentTree* trees = nullptr;
   std::uint32_t tree_count = 0;
   std::uint32_t groups = 0;
-  const float* base_margins = nullptr;  // [groups]
+  const Number* base_margins = nullptr;  // [groups]
 };
 
 /// Trees as words that are walked from the root, sixteen trees side by side.
@@ -71,13 +74,15 @@ struct TournamentView {
 ///   block    three more levels and what follows them, in one cache line:
 ///            │ - │ root │ 2 3 │ 4 5 6 7 │ exits 8 … 15 │     node n's children are 2n and 2n + 1
 ///   node     rank above which a row goes right in the high byte, plane in the others
-///   exit     a leaf's value; or kBlockExit plus a block's number within the tree, which no finite number
-///   looks like
+///   exit     a leaf's value, or in double its number among `leaves`; or kBlockExit plus a block's number
+///   within the tree, which no finite number looks like
 ///
 /// The eight exits of a tree's crown are its first eight blocks. A leaf that stands higher is repeated below:
 /// its nodes have the rank 255, which no rank exceeds. So a walk of depth six touches one line of each tree.
+template <class Number>
 struct WalkView {
   const std::uint32_t* words = nullptr;
+  const Number* leaves = nullptr;         // only in double
   const std::uint32_t* crowns = nullptr;  // [vector][kCrown][kVectorTrees]
   const std::uint32_t* bases = nullptr;   // [vector][kVectorTrees]: a tree's first word
   const std::uint32_t* levels = nullptr;  // [vector]: blocks on the longest way down
@@ -86,14 +91,14 @@ struct WalkView {
   std::uint32_t plane_bits = 0;
   std::uint32_t stride = 0;  // bytes from one row's ranks to the next
   std::uint32_t groups = 0;
-  const float* base_margins = nullptr;  // [groups]
+  const Number* base_margins = nullptr;  // [groups]
 };
 inline constexpr std::uint32_t kBlockWords = 16;
 inline constexpr std::uint32_t kBlockExit = 0x7f800001;
 
 /// Thirty-two trees of at most kTournamentDepth levels, padded to the deepest of them.
 ///   nodes   u16 [2^depth - 1][kRelayTrees], level by level: rank in the high byte, plane in the low one
-///   leaves  f32 [tree][2^depth]
+///   leaves  [tree][2^depth]
 struct RelayVector {
   std::uint32_t first_node = 0;
   std::uint32_t first_leaf = 0;
@@ -102,25 +107,53 @@ struct RelayVector {
   std::uint32_t depth = 0;  // at least 1
 };
 
+template <class Number>
 struct RelayView {
   const std::uint16_t* nodes = nullptr;
-  const float* leaves = nullptr;
+  const Number* leaves = nullptr;
   const RelayVector* vectors = nullptr;
   std::uint32_t vector_count = 0;
   const std::uint32_t* tree_groups = nullptr;
   std::uint32_t stride = 0;  // bytes from one row's ranks to the next, at least kRelayPlanes
   std::uint32_t groups = 0;
-  const float* base_margins = nullptr;  // [groups]
+  const Number* base_margins = nullptr;  // [groups]
 };
 
-/// The walk by plain instructions, as Kernels::walk.
-void walk_plainly(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, std::uint32_t* words,
-                  float* margins);
+/// The walk by plain instructions, as Sums::walk.
+template <class Number>
+void walk_plainly(const WalkView<Number>& view, const std::uint8_t* bytes, std::uint32_t rows,
+                  std::uint32_t* words, Number* margins);
+extern template void walk_plainly(const WalkView<float>&, const std::uint8_t*, std::uint32_t, std::uint32_t*,
+                                  float*);
+extern template void walk_plainly(const WalkView<double>&, const std::uint8_t*, std::uint32_t, std::uint32_t*,
+                                  double*);
 
 /// Rows under one deep tree after the other, eight rows in lockstep, by plain instructions: they share the
 /// lines of the tree.
-///   margins  f32 [rows][groups]
-void descend(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, float* margins);
+///   margins  [rows][groups]
+template <class Number>
+void descend(const WalkView<Number>& view, const std::uint8_t* bytes, std::uint32_t rows, Number* margins);
+extern template void descend(const WalkView<float>&, const std::uint8_t*, std::uint32_t, float*);
+extern template void descend(const WalkView<double>&, const std::uint8_t*, std::uint32_t, double*);
+
+/// The three ways from ranks to margins, each of which starts at the base margins.
+template <class Number>
+struct Sums {
+  /// `columns` has 1 << shift rows in each plane, at least `rows` rounded up to tournament_rows.
+  ///   sums     scratch [groups][kBlockRows], aligned to 64 bytes
+  ///   margins  [rows][groups]
+  void (*tournament)(const TournamentView<Number>& view, const std::uint8_t* columns, std::uint32_t shift,
+                     std::uint32_t rows, Number* sums, Number* margins) = nullptr;
+
+  ///   margins  [rows][groups]
+  void (*relay)(const RelayView<Number>& view, const std::uint8_t* bytes, std::uint32_t rows,
+                Number* margins) = nullptr;
+
+  ///   words    scratch [rows][kRowWords], aligned to 64 bytes
+  ///   margins  [rows][groups]
+  void (*walk)(const WalkView<Number>& view, const std::uint8_t* bytes, std::uint32_t rows,
+               std::uint32_t* words, Number* margins) = nullptr;
+};
 
 /// One instruction set's functions. `rows` is at most kBlockRows everywhere.
 struct Kernels {
@@ -141,20 +174,17 @@ struct Kernels {
   bool (*rank_columns)(const RankView& view, const float* x, std::uint32_t columns, std::uint32_t rows,
                        std::uint8_t* bytes, std::uint32_t shift) = nullptr;
 
-  /// `columns` has 1 << shift rows in each plane, at least `rows` rounded up to tournament_rows.
-  ///   sums     f32 scratch [groups][kBlockRows]
-  ///   margins  f32 [rows][groups]
-  void (*tournament)(const TournamentView& view, const std::uint8_t* columns, std::uint32_t shift,
-                     std::uint32_t rows, float* sums, float* margins) = nullptr;
+  Sums<float> narrow;
+  Sums<double> wide;
 
-  ///   margins  f32 [rows][groups]
-  void (*relay)(const RelayView& view, const std::uint8_t* bytes, std::uint32_t rows,
-                float* margins) = nullptr;
-
-  ///   words    scratch [rows][kRowWords], aligned to 64 bytes
-  ///   margins  f32 [rows][groups]
-  void (*walk)(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, std::uint32_t* words,
-               float* margins) = nullptr;
+  template <class Number>
+  [[nodiscard]] const Sums<Number>& sums() const noexcept {
+    if constexpr (sizeof(Number) == sizeof(float)) {
+      return narrow;
+    } else {
+      return wide;
+    }
+  }
 };
 
 extern const Kernels kPortableKernels;

@@ -57,6 +57,19 @@ struct Rows32 {
       _mm256_store_ps(sum, _mm256_add_ps(_mm256_load_ps(sum), leaf));
     }
   }
+  template <int kDepth>
+  [[gnu::always_inline]] static inline void add(Bytes numbers, const double* leaves, double* sums) {
+    for (std::size_t part = 0; part < 4; ++part) {
+      const __m256i words =
+          _mm256_and_si256(_mm256_srli_epi32(numbers, static_cast<int>(8 * part)), _mm256_set1_epi32(255));
+      const __m128i halves[2] = {_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)};
+      for (std::size_t half = 0; half < 2; ++half) {
+        double* const sum = sums + 8 * part + 4 * half;
+        const __m256d leaf = _mm256_i32gather_pd(leaves, halves[half], 8);
+        _mm256_store_pd(sum, _mm256_add_pd(_mm256_load_pd(sum), leaf));
+      }
+    }
+  }
   static std::uint32_t place(std::uint32_t row) { return row % 4 * 8 + row / 4; }
 };
 
@@ -160,8 +173,9 @@ bool rank_columns(const RankView& view, const float* x, std::uint32_t columns, s
   return missing != 0;
 }
 
-void tournament(const TournamentView& view, const std::uint8_t* columns, std::uint32_t shift,
-                std::uint32_t rows, float* sums, float* margins) {
+template <class Number>
+void tournament(const TournamentView<Number>& view, const std::uint8_t* columns, std::uint32_t shift,
+                std::uint32_t rows, Number* sums, Number* margins) {
   begin_sums(view, 1U << shift, sums);
   std::uint32_t row = 0;
   for (; rows - row > 32; row += rows - row < 64 ? rows - row : 64) {
@@ -173,17 +187,17 @@ void tournament(const TournamentView& view, const std::uint8_t* columns, std::ui
 
 }  // namespace
 
-constinit const Kernels kAvx2Kernels{.name = "avx2",
-                                     .tournament_rows = 32,
-                                     .wide_percent = 90,
-                                     .relay_cost = 190,
-                                     .relay_leaves_cost = 1000,
-                                     .descend_rows = 8,
-                                     .walk_cost = 80,
-                                     .rank_rows = rank_rows,
-                                     .rank_columns = rank_columns,
-                                     .tournament = tournament,
-                                     .relay = relay_all<Relay>,
-                                     .walk = walk_plainly};
+constinit const Kernels kAvx2Kernels{
+    .name = "avx2",
+    .tournament_rows = 32,
+    .wide_percent = 90,
+    .relay_cost = 190,
+    .relay_leaves_cost = 1000,
+    .descend_rows = 8,
+    .walk_cost = 80,
+    .rank_rows = rank_rows,
+    .rank_columns = rank_columns,
+    .narrow = {.tournament = tournament, .relay = relay_all<Relay>, .walk = walk_plainly},
+    .wide = {.tournament = tournament, .relay = relay_all<Relay>, .walk = walk_plainly}};
 
 }  // namespace tutti::trees

@@ -33,6 +33,41 @@ template <int kDepth>
   }
 }
 
+/// The same in double for eight words.
+template <int kDepth>
+[[gnu::always_inline]] inline __m512d leaves_of(__m256i numbers, const double* leaves) {
+  if constexpr (kDepth <= 3) {
+    const auto present = static_cast<__mmask8>((1U << (1 << kDepth)) - 1);
+    numbers = _mm256_and_si256(numbers, _mm256_set1_epi32((1 << kDepth) - 1));
+    return _mm512_permutexvar_pd(_mm512_cvtepu32_epi64(numbers), _mm512_maskz_loadu_pd(present, leaves));
+  } else if constexpr (kDepth == 4) {
+    return _mm512_permutex2var_pd(_mm512_loadu_pd(leaves), _mm512_cvtepu32_epi64(numbers),
+                                  _mm512_loadu_pd(leaves + 8));
+  } else if constexpr (kDepth <= 6) {
+    // The highest bit chooses between two halves; it is moved to the sign.
+    const __mmask8 upper = _mm256_movepi32_mask(_mm256_slli_epi32(numbers, 32 - kDepth));
+    return _mm512_mask_blend_pd(upper, leaves_of<kDepth - 1>(numbers, leaves),
+                                leaves_of<kDepth - 1>(numbers, leaves + (1 << (kDepth - 1))));
+  } else {
+    const __m256i clean = _mm256_and_si256(numbers, _mm256_set1_epi32((1 << kDepth) - 1));
+    return _mm512_i32gather_pd(clean, leaves, 8);
+  }
+}
+
+/// Adds the leaves of sixteen rows to their sums.
+template <int kDepth>
+[[gnu::always_inline]] inline void add_sixteen(__m512i numbers, const float* leaves, float* sums) {
+  _mm512_store_ps(sums, _mm512_add_ps(_mm512_load_ps(sums), leaves_of<kDepth>(numbers, leaves)));
+}
+template <int kDepth>
+[[gnu::always_inline]] inline void add_sixteen(__m512i numbers, const double* leaves, double* sums) {
+  const __m256i halves[2] = {_mm512_castsi512_si256(numbers), _mm512_extracti64x4_epi64(numbers, 1)};
+  for (std::size_t half = 0; half < 2; ++half) {
+    double* const sum = sums + 8 * half;
+    _mm512_store_pd(sum, _mm512_add_pd(_mm512_load_pd(sum), leaves_of<kDepth>(halves[half], leaves)));
+  }
+}
+
 /// A vector of equal bytes that lies in a register. Left to themselves compilers broadcast it anew from a
 /// general register, on the very port that compares.
 [[gnu::always_inline]] inline __m512i equal_bytes(int byte) {
@@ -59,13 +94,11 @@ struct Rows64 {
                                                     __m512i threshold) {
     return _mm512_mask_add_epi8(left, above(column, threshold), right, equal_bytes(kBit));
   }
-  template <int kDepth>
-  [[gnu::always_inline]] static inline void add(Bytes numbers, const float* leaves, float* sums) {
+  template <int kDepth, class Number>
+  [[gnu::always_inline]] static inline void add(Bytes numbers, const Number* leaves, Number* sums) {
     for (std::size_t part = 0; part < 4; ++part) {
-      float* const sum = sums + 16 * part;
-      const __m512 leaf =
-          leaves_of<kDepth>(_mm512_srli_epi32(numbers, static_cast<unsigned>(8 * part)), leaves);
-      _mm512_store_ps(sum, _mm512_add_ps(_mm512_load_ps(sum), leaf));
+      add_sixteen<kDepth>(_mm512_srli_epi32(numbers, static_cast<unsigned>(8 * part)), leaves,
+                          sums + 16 * part);
     }
   }
   static std::uint32_t place(std::uint32_t row) { return row % 4 * 16 + row / 4; }
@@ -91,14 +124,10 @@ struct Rows32 {
     return _mm256_mask_add_epi8(left, above(column, threshold), right,
                                 _mm512_castsi512_si256(equal_bytes(kBit)));
   }
-  template <int kDepth>
-  [[gnu::always_inline]] static inline void add(Bytes numbers, const float* leaves, float* sums) {
-    const __m512i words[2] = {_mm512_cvtepu8_epi32(_mm256_castsi256_si128(numbers)),
-                              _mm512_cvtepu8_epi32(_mm256_extracti128_si256(numbers, 1))};
-    for (std::size_t part = 0; part < 2; ++part) {
-      float* const sum = sums + 16 * part;
-      _mm512_store_ps(sum, _mm512_add_ps(_mm512_load_ps(sum), leaves_of<kDepth>(words[part], leaves)));
-    }
+  template <int kDepth, class Number>
+  [[gnu::always_inline]] static inline void add(Bytes numbers, const Number* leaves, Number* sums) {
+    add_sixteen<kDepth>(_mm512_cvtepu8_epi32(_mm256_castsi256_si128(numbers)), leaves, sums);
+    add_sixteen<kDepth>(_mm512_cvtepu8_epi32(_mm256_extracti128_si256(numbers, 1)), leaves, sums + 16);
   }
   static std::uint32_t place(std::uint32_t row) { return row; }
 };
@@ -150,7 +179,7 @@ struct Words16 {
   [[gnu::always_inline]] static inline Words load(const std::uint32_t* from) {
     return _mm512_load_si512(from);
   }
-  [[gnu::always_inline]] static inline void store(float* into, Words words) {
+  [[gnu::always_inline]] static inline void store(std::uint32_t* into, Words words) {
     _mm512_store_si512(into, words);
   }
   [[gnu::always_inline]] static inline Words add(Words left, Words right) {
@@ -186,7 +215,8 @@ struct Words16 {
 struct OneRegister {
   using Row = __m512i;
 
-  static void prepare(const WalkView& /*view*/, const std::uint8_t* bytes, std::uint32_t* words) {
+  template <class View>
+  static void prepare(const View& /*view*/, const std::uint8_t* bytes, std::uint32_t* words) {
     const auto* const quarters = reinterpret_cast<const __m128i*>(bytes);
     __m512i row = _mm512_setzero_si512();
     for (int quarter = 0; quarter < 4; ++quarter) {
@@ -196,10 +226,12 @@ struct OneRegister {
     const __m512i in_advance = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
     _mm512_store_si512(words, _mm512_rorv_epi32(row, in_advance));
   }
-  static Row row(const WalkView& /*view*/, const std::uint8_t* /*bytes*/, const std::uint32_t* words) {
+  template <class View>
+  static Row row(const View& /*view*/, const std::uint8_t* /*bytes*/, const std::uint32_t* words) {
     return _mm512_load_si512(words);
   }
-  [[gnu::always_inline]] static inline __mmask16 right(const WalkView& /*view*/, Row row, __m512i node) {
+  template <class View>
+  [[gnu::always_inline]] static inline __mmask16 right(const View& /*view*/, Row row, __m512i node) {
     const __m512i word = _mm512_permutexvar_epi32(node, row);
     const __m512i turned = _mm512_rolv_epi32(word, _mm512_srli_epi32(node, 1));
     return above(_mm512_and_si512(turned, _mm512_set1_epi32(static_cast<int>(0xff000000U))), node);
@@ -213,7 +245,8 @@ struct TwoRegisters {
     __m512i high;
   };
 
-  static void prepare(const WalkView& /*view*/, const std::uint8_t* bytes, std::uint32_t* words) {
+  template <class View>
+  static void prepare(const View& /*view*/, const std::uint8_t* bytes, std::uint32_t* words) {
     for (std::size_t half = 0; half < 2; ++half) {
       const auto* const from = reinterpret_cast<const __m128i*>(bytes + 16 * half);
       __m512i row = _mm512_setzero_si512();
@@ -227,11 +260,12 @@ struct TwoRegisters {
       _mm512_store_si512(words + 16 * half, _mm512_rorv_epi32(row, in_advance));
     }
   }
-  static Row row(const WalkView& /*view*/, const std::uint8_t* /*bytes*/, const std::uint32_t* words) {
+  template <class View>
+  static Row row(const View& /*view*/, const std::uint8_t* /*bytes*/, const std::uint32_t* words) {
     return {_mm512_load_si512(words), _mm512_load_si512(words + 16)};
   }
-  [[gnu::always_inline]] static inline __mmask16 right(const WalkView& /*view*/, const Row& row,
-                                                       __m512i node) {
+  template <class View>
+  [[gnu::always_inline]] static inline __mmask16 right(const View& /*view*/, const Row& row, __m512i node) {
     const __m512i word = _mm512_permutex2var_epi32(row.low, node, row.high);
     const __m512i turned = _mm512_rolv_epi32(word, _mm512_srli_epi32(node, 2));
     return above(_mm512_and_si512(turned, _mm512_set1_epi32(static_cast<int>(0xff000000U))), node);
@@ -242,11 +276,14 @@ struct TwoRegisters {
 struct FromMemory {
   using Row = const std::uint8_t*;
 
-  static void prepare(const WalkView& /*view*/, const std::uint8_t* /*bytes*/, std::uint32_t* /*words*/) {}
-  static Row row(const WalkView& /*view*/, const std::uint8_t* bytes, const std::uint32_t* /*words*/) {
+  template <class View>
+  static void prepare(const View& /*view*/, const std::uint8_t* /*bytes*/, std::uint32_t* /*words*/) {}
+  template <class View>
+  static Row row(const View& /*view*/, const std::uint8_t* bytes, const std::uint32_t* /*words*/) {
     return bytes;
   }
-  [[gnu::always_inline]] static inline __mmask16 right(const WalkView& /*view*/, Row row, __m512i node) {
+  template <class View>
+  [[gnu::always_inline]] static inline __mmask16 right(const View& /*view*/, Row row, __m512i node) {
     const __m512i plane = _mm512_and_si512(node, _mm512_set1_epi32(0xffffff));
     return above(_mm512_slli_epi32(_mm512_i32gather_epi32(plane, row, 1), 24), node);
   }
@@ -337,8 +374,9 @@ bool rank_columns(const RankView& view, const float* x, std::uint32_t columns, s
   return missing != 0;
 }
 
-void tournament(const TournamentView& view, const std::uint8_t* columns, std::uint32_t shift,
-                std::uint32_t rows, float* sums, float* margins) {
+template <class Number>
+void tournament(const TournamentView<Number>& view, const std::uint8_t* columns, std::uint32_t shift,
+                std::uint32_t rows, Number* sums, Number* margins) {
   begin_sums(view, 1U << shift, sums);
   if (rows <= 32) {
     add_trees<Rows32, 1>(view, columns, shift, sums);
@@ -356,8 +394,9 @@ void tournament(const TournamentView& view, const std::uint8_t* columns, std::ui
   end_sums<Rows64>(view, 0, rows, sums, margins);
 }
 
-void walk(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, std::uint32_t* words,
-          float* margins) {
+template <class Number>
+void walk(const WalkView<Number>& view, const std::uint8_t* bytes, std::uint32_t rows, std::uint32_t* words,
+          Number* margins) {
   if (view.plane_bits == 6) return walk_all<Words16, OneRegister>(view, bytes, rows, words, margins);
   if (view.plane_bits == 7) return walk_all<Words16, TwoRegisters>(view, bytes, rows, words, margins);
   walk_all<Words16, FromMemory>(view, bytes, rows, words, margins);
@@ -365,16 +404,16 @@ void walk(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, s
 
 }  // namespace
 
-constinit const Kernels kAvx512Kernels{.name = "avx512",
-                                       .tournament_rows = 64,
-                                       .wide_percent = 60,
-                                       .relay_cost = 22,
-                                       .relay_leaves_cost = 5100,
-                                       .walk_cost = 60,
-                                       .rank_rows = rank_rows,
-                                       .rank_columns = rank_columns,
-                                       .tournament = tournament,
-                                       .relay = relay_all<Relay>,
-                                       .walk = walk};
+constinit const Kernels kAvx512Kernels{
+    .name = "avx512",
+    .tournament_rows = 64,
+    .wide_percent = 60,
+    .relay_cost = 22,
+    .relay_leaves_cost = 5100,
+    .walk_cost = 60,
+    .rank_rows = rank_rows,
+    .rank_columns = rank_columns,
+    .narrow = {.tournament = tournament, .relay = relay_all<Relay>, .walk = walk},
+    .wide = {.tournament = tournament, .relay = relay_all<Relay>, .walk = walk}};
 
 }  // namespace tutti::trees

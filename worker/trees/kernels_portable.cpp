@@ -36,8 +36,8 @@ struct Rows16 {
     const Vector goes_right = above(column, threshold);
     return (goes_right & (right | static_cast<std::uint8_t>(kBit))) | (~goes_right & left);
   }
-  template <int kDepth>
-  [[gnu::always_inline]] static inline void add(Bytes numbers, const float* leaves, float* sums) {
+  template <int kDepth, class Number>
+  [[gnu::always_inline]] static inline void add(Bytes numbers, const Number* leaves, Number* sums) {
     for (int row = 0; row < kRows; ++row) sums[row] += leaves[numbers[row]];
   }
   static std::uint32_t place(std::uint32_t row) { return row; }
@@ -59,7 +59,7 @@ struct Words8 {
     __builtin_memcpy(&words, from, sizeof words);
     return words;
   }
-  [[gnu::always_inline]] static inline void store(float* into, const Words& words) {
+  [[gnu::always_inline]] static inline void store(std::uint32_t* into, const Words& words) {
     __builtin_memcpy(into, &words, sizeof words);
   }
   [[gnu::always_inline]] static inline Words add(const Words& left, const Words& right) {
@@ -108,11 +108,14 @@ struct Words8 {
 struct FromMemory {
   using Row = const std::uint8_t*;
 
-  static void prepare(const WalkView& /*view*/, const std::uint8_t* /*bytes*/, std::uint32_t* /*words*/) {}
-  static Row row(const WalkView& /*view*/, const std::uint8_t* bytes, const std::uint32_t* /*words*/) {
+  template <class View>
+  static void prepare(const View& /*view*/, const std::uint8_t* /*bytes*/, std::uint32_t* /*words*/) {}
+  template <class View>
+  static Row row(const View& /*view*/, const std::uint8_t* bytes, const std::uint32_t* /*words*/) {
     return bytes;
   }
-  [[gnu::always_inline]] static inline Eight right(const WalkView& /*view*/, Row row, const Eight& node) {
+  template <class View>
+  [[gnu::always_inline]] static inline Eight right(const View& /*view*/, Row row, const Eight& node) {
     constexpr std::uint32_t kPlane = 0xffffff;
     Eight goes_right;
     for (int lane = 0; lane < 8; ++lane) {
@@ -169,8 +172,9 @@ bool rank_columns(const RankView& view, const float* x, std::uint32_t columns, s
   return missing != 0;
 }
 
-void tournament(const TournamentView& view, const std::uint8_t* columns, std::uint32_t shift,
-                std::uint32_t rows, float* sums, float* margins) {
+template <class Number>
+void tournament(const TournamentView<Number>& view, const std::uint8_t* columns, std::uint32_t shift,
+                std::uint32_t rows, Number* sums, Number* margins) {
   begin_sums(view, 1U << shift, sums);
   std::uint32_t row = 0;
   for (; rows - row > 16; row += rows - row < 32 ? rows - row : 32) {
@@ -182,10 +186,15 @@ void tournament(const TournamentView& view, const std::uint8_t* columns, std::ui
 
 }  // namespace
 
-void walk_plainly(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, std::uint32_t* words,
-                  float* margins) {
+template <class Number>
+void walk_plainly(const WalkView<Number>& view, const std::uint8_t* bytes, std::uint32_t rows,
+                  std::uint32_t* words, Number* margins) {
   walk_all<Words8, FromMemory>(view, bytes, rows, words, margins);
 }
+template void walk_plainly(const WalkView<float>&, const std::uint8_t*, std::uint32_t, std::uint32_t*,
+                           float*);
+template void walk_plainly(const WalkView<double>&, const std::uint8_t*, std::uint32_t, std::uint32_t*,
+                           double*);
 
 constinit const Kernels kPortableKernels{.name = "portable",
                                          .tournament_rows = 16,
@@ -194,7 +203,7 @@ constinit const Kernels kPortableKernels{.name = "portable",
                                          .walk_cost = 80,
                                          .rank_rows = rank_rows,
                                          .rank_columns = rank_columns,
-                                         .tournament = tournament,
-                                         .walk = walk_plainly};
+                                         .narrow = {.tournament = tournament, .walk = walk_plainly},
+                                         .wide = {.tournament = tournament, .walk = walk_plainly}};
 
 }  // namespace tutti::trees

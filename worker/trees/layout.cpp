@@ -47,7 +47,9 @@ class LayoutBuilder::Work {
   explicit Work(const Forest& forest) : forest_(forest) {
     layout_.features = forest_.features;
     layout_.groups = forest_.groups();
-    layout_.base_margins = forest_.base_margins;
+    layout_.is_wide = forest_.wide;
+    layout_.narrow.base_margins = forest_.base_margins;
+    layout_.wide.base_margins = forest_.wide_base_margins;
     why_not_ = check();
     if (!why_not_.empty())
       phase_ = Phase::done;
@@ -86,6 +88,7 @@ class LayoutBuilder::Work {
     std::uint32_t node = 0;  // of the forest
     std::uint32_t left = 0;  // within the tree; a leaf: itself
     std::uint32_t level = 0;
+    std::uint32_t leaf = 0;  // wide: its number among all leaves
   };
 
   struct Comparison {
@@ -97,6 +100,7 @@ class LayoutBuilder::Work {
 
   [[nodiscard]] std::string check() const {
     if (!forest_.category_splits.empty()) return "it has categorical splits";
+    if (!forest_.linear_leaves.empty()) return "it has linear leaves";
     if (forest_.trees.empty()) return "it has no trees";
     if (forest_.groups() > kGroupsMax) {
       return fmt::format("it has {} outputs, more than {}", forest_.groups(), kGroupsMax);
@@ -221,23 +225,28 @@ class LayoutBuilder::Work {
   void order_tree(std::size_t tree) {
     const std::size_t begin = steps_.size();
     first_step_.push_back(begin);
-    steps_.push_back({.node = forest_.trees[tree].root, .left = 0, .level = 0});
+    steps_.push_back({.node = forest_.trees[tree].root});
     for (std::size_t at = begin; at < steps_.size(); ++at) {
       steps_[at].left = static_cast<std::uint32_t>(at - begin);
       const TreeNode& node = forest_.nodes[steps_[at].node];
-      if (!is_inner(node) && !std::isfinite(value_of(tree, node))) {
+      if (!is_inner(node) && !std::isfinite(value_of(tree, steps_[at].node))) {
         why_not_ = "a leaf's value is not finite";
         return;
       }
-      if (!is_inner(node)) continue;
+      if (!is_inner(node)) {
+        if (!forest_.wide) continue;
+        steps_[at].leaf = static_cast<std::uint32_t>(layout_.wide.walk.size());
+        layout_.wide.walk.push_back(value_of(tree, steps_[at].node));
+        continue;
+      }
       if (steps_.size() > kNodesMax) {
         why_not_ = "its trees share nodes";
         return;
       }
       steps_[at].left = static_cast<std::uint32_t>(steps_.size() - begin);
       const std::uint32_t level = steps_[at].level + 1;
-      steps_.push_back({.node = node.left, .left = 0, .level = level});
-      steps_.push_back({.node = node.left + 1, .left = 0, .level = level});
+      steps_.push_back({.node = node.left, .level = level});
+      steps_.push_back({.node = node.left + 1, .level = level});
     }
     layout_.tree_groups.push_back(forest_.trees[tree].group);
     const std::uint32_t depth = steps_.back().level;
@@ -295,9 +304,28 @@ class LayoutBuilder::Work {
   }
 
   /// Dart's weights are multiplied in here: the product of the same two numbers, rounded once, as tier 0 has
-  /// it.
-  [[nodiscard]] float value_of(std::size_t tree, const TreeNode& leaf) const noexcept {
-    return forest_.weighted ? forest_.trees[tree].weight * leaf.value : leaf.value;
+  /// it. Not wide: what it returns is a float32.
+  [[nodiscard]] double value_of(std::size_t tree, std::uint32_t leaf) const noexcept {
+    if (forest_.wide) return forest_.wide_leaves[leaf];
+    const float value = forest_.nodes[leaf].value;
+    const float product = forest_.weighted ? forest_.trees[tree].weight * value : value;
+    return double{product};
+  }
+
+  /// Calls `use` with the leaves that are filled.
+  template <class Use>
+  void with_leaves(const Use& use) {
+    if (layout_.is_wide) {
+      use(layout_.wide);
+    } else {
+      use(layout_.narrow);
+    }
+  }
+
+  /// The word of an exit to a leaf.
+  [[nodiscard]] std::uint32_t exit_to(std::size_t tree, const Step& leaf) const noexcept {
+    return forest_.wide ? leaf.leaf
+                        : std::bit_cast<std::uint32_t>(static_cast<float>(value_of(tree, leaf.node)));
   }
 
   [[nodiscard]] Comparison comparison_of(const TreeNode& node, bool missing) const {
@@ -337,9 +365,10 @@ class LayoutBuilder::Work {
     if (!missing) {
       layout_.tournament_trees.push_back(
           {.first_node = static_cast<std::uint32_t>(packed.tournament_nodes.size()),
-           .first_leaf = static_cast<std::uint32_t>(layout_.leaves.size()),
+           .first_leaf = tournament_leaves_,
            .depth = depth,
            .group = forest_.trees[tree].group});
+      tournament_leaves_ += 1U << depth;
     }
     pad(packed, tree, 0, depth, !missing);
     if (!packed.relay_nodes.empty()) pack_relay(packed, tree);
@@ -365,13 +394,14 @@ class LayoutBuilder::Work {
       }
       std::swap(level_, below_);
     }
-    layout_.relay_leaves.resize(
-        std::max(layout_.relay_leaves.size(),
-                 std::size_t{vector.first_leaf} + (std::size_t{kRelayTrees} << vector.depth)));
-    float* const leaves = layout_.relay_leaves.data() + vector.first_leaf + (column << vector.depth);
-    for (std::size_t leaf = 0; leaf < level_.size(); ++leaf) {
-      leaves[leaf] = value_of(tree, forest_.nodes[steps_[first_step_[tree] + level_[leaf]].node]);
-    }
+    with_leaves([&]<class Number>(Leaves<Number>& leaves) {
+      leaves.relay.resize(
+          std::max(leaves.relay.size(), vector.first_leaf + (std::size_t{kRelayTrees} << vector.depth)));
+      Number* const own = leaves.relay.data() + vector.first_leaf + (column << vector.depth);
+      for (std::size_t leaf = 0; leaf < level_.size(); ++leaf) {
+        own[leaf] = static_cast<Number>(value_of(tree, steps_[first_step_[tree] + level_[leaf]].node));
+      }
+    });
   }
 
   static std::uint32_t& crown_word(PackedTrees& packed, std::size_t tree, std::uint32_t node) {
@@ -402,12 +432,12 @@ class LayoutBuilder::Work {
       for (std::uint32_t number = 1; number < 8; ++number)
         packed.words.push_back(comparisons_[nodes[number]].word());
       for (std::uint32_t number = 8; number < kBlockWords; ++number) {
-        const TreeNode& node = forest_.nodes[steps_[first_step_[tree] + nodes[number]].node];
-        if (is_inner(node)) {
+        const Step& step = steps_[first_step_[tree] + nodes[number]];
+        if (is_inner(forest_.nodes[step.node])) {
           packed.words.push_back(kBlockExit + static_cast<std::uint32_t>(roots.size()));
           roots.push_back(nodes[number]);
         } else {
-          packed.words.push_back(std::bit_cast<std::uint32_t>(value_of(tree, node)));
+          packed.words.push_back(exit_to(tree, step));
         }
       }
     }
@@ -415,19 +445,21 @@ class LayoutBuilder::Work {
 
   /// Appends the subtree at `at` as a complete one of `depth` levels. Below a leaf all leaves are equal, so
   /// what is compared there does not matter.
-  void pad(PackedTrees& packed, std::size_t tree, std::uint32_t at, std::uint32_t depth, bool with_leaves) {
+  void pad(PackedTrees& packed, std::size_t tree, std::uint32_t at, std::uint32_t depth, bool leaves_too) {
     const Step& step = steps_[first_step_[tree] + at];
     const TreeNode& node = forest_.nodes[step.node];
     if (!is_inner(node)) {
       packed.tournament_nodes.resize(packed.tournament_nodes.size() + (std::size_t{1} << depth) - 1);
-      if (with_leaves) {
-        layout_.leaves.resize(layout_.leaves.size() + (std::size_t{1} << depth), value_of(tree, node));
-      }
+      if (!leaves_too) return;
+      with_leaves([&]<class Number>(Leaves<Number>& leaves) {
+        leaves.tournament.resize(leaves.tournament.size() + (std::size_t{1} << depth),
+                                 static_cast<Number>(value_of(tree, step.node)));
+      });
       return;
     }
     assert(depth > 0);
-    pad(packed, tree, step.left, depth - 1, with_leaves);
-    pad(packed, tree, step.left + 1, depth - 1, with_leaves);
+    pad(packed, tree, step.left, depth - 1, leaves_too);
+    pad(packed, tree, step.left + 1, depth - 1, leaves_too);
     packed.tournament_nodes.push_back(
         {.threshold = comparisons_[at].rank * 0x01010101U, .plane = comparisons_[at].plane});
   }
@@ -445,6 +477,7 @@ class LayoutBuilder::Work {
   std::vector<std::uint32_t> level_;     // of a tree that is packed for the relay
   std::vector<std::uint32_t> below_;
   std::size_t slots_ = 0;  // of a tournament
+  std::uint32_t tournament_leaves_ = 0;
   std::uint32_t depth_max_ = 0;
   bool tournament_ = false;
 };
@@ -476,12 +509,17 @@ std::size_t bytes_of_packed(const PackedTrees& packed) noexcept {
          bytes_of_vector(packed.tournament_nodes) + bytes_of_vector(packed.relay_nodes);
 }
 
+template <class Number>
+std::size_t bytes_of_leaves(const Leaves<Number>& leaves) noexcept {
+  return bytes_of_vector(leaves.walk) + bytes_of_vector(leaves.tournament) + bytes_of_vector(leaves.relay);
+}
+
 }  // namespace
 
 std::size_t Layout::bytes() const noexcept {
   return bytes_of_vector(tables) + bytes_of_vector(search_trees) + bytes_of_packed(complete) +
          bytes_of_packed(missing) + bytes_of_vector(bases) + bytes_of_vector(tournament_trees) +
-         bytes_of_vector(leaves) + bytes_of_vector(relay_leaves);
+         bytes_of_leaves(narrow) + bytes_of_leaves(wide);
 }
 
 }  // namespace tutti::trees

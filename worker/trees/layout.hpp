@@ -14,6 +14,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "worker/trees.hpp"
@@ -49,10 +50,21 @@ struct PackedTrees {
   AlignedVector<std::uint16_t> relay_nodes;      // empty: no relay
 };
 
+/// What is added up, in one of the two precisions.
+template <class Number>
+struct Leaves {
+  std::vector<Number> base_margins;
+  AlignedVector<Number> walk;  // each tree's leaves; only in double
+  AlignedVector<Number> tournament;
+  AlignedVector<Number> relay;
+};
+
 struct Layout {
   std::uint32_t features = 0;
   std::uint32_t groups = 0;
-  std::vector<float> base_margins;
+  bool is_wide = false;  // which of the two is filled
+  Leaves<float> narrow;
+  Leaves<double> wide;
 
   // Planes [0, base_planes) are ranked; the others are the same for default right, needed where NaN occurs.
   std::uint32_t base_planes = 0;
@@ -69,10 +81,16 @@ struct Layout {
   std::vector<std::uint32_t> levels;   // [vectors of trees]: blocks on the longest way down
   std::vector<std::uint32_t> tree_groups;
   std::vector<TournamentTree> tournament_trees;
-  AlignedVector<float> leaves;  // of tournaments
   std::vector<RelayVector> relay_vectors;
-  AlignedVector<float> relay_leaves;
 
+  template <class Number>
+  [[nodiscard]] const Leaves<Number>& leaves() const noexcept {
+    if constexpr (std::is_same_v<Number, float>) {
+      return narrow;
+    } else {
+      return wide;
+    }
+  }
   [[nodiscard]] std::uint32_t tree_count() const noexcept {
     return static_cast<std::uint32_t>(tree_groups.size());
   }

@@ -41,18 +41,19 @@ template <class Set, int kLevel, int kBit, int kFrom>
 
 /// Leaves of one row that are still to be added: those of a whole vector of trees of the same depth as the
 /// next one.
+template <class Number>
 struct Pending {
-  float sum = 0.0F;
+  Number sum = 0;
   const std::uint16_t* numbers = nullptr;
-  const float* leaves = nullptr;
+  const Number* leaves = nullptr;
 };
 
 /// The decisions of the levels from kLevel on. Between them a share of the pending leaves is added: additions
 /// that wait for one another hide behind the comparisons.
-template <class Set, int kDepth, int kLevel, bool kWoven>
+template <class Set, int kDepth, int kLevel, bool kWoven, class Number>
 [[gnu::always_inline]] inline void decide(const std::uint16_t* nodes, const typename Set::Row& row,
-                                          typename Set::Decisions* decisions, const Pending& pending,
-                                          float& sum) {
+                                          typename Set::Decisions* decisions, const Pending<Number>& pending,
+                                          Number& sum) {
   if constexpr (kLevel < kDepth) {
     const std::uint16_t* const level = nodes + ((std::size_t{1} << kLevel) - 1) * kRelayTrees;
     decisions[kLevel] = Set::right(row, choose<Set, kLevel, kLevel - 1, 0>(level, decisions));
@@ -67,10 +68,10 @@ template <class Set, int kDepth, int kLevel, bool kWoven>
 }
 
 /// The numbers of the leaves that a row reaches in a vector of trees. Returns the sum with what was pending.
-template <class Set, int kDepth, bool kWoven>
-[[gnu::noinline]] float reach(const std::uint16_t* nodes, const typename Set::Row& row,
-                              std::uint16_t* numbers, const Pending& pending) {
-  float sum = pending.sum;
+template <class Set, int kDepth, bool kWoven, class Number>
+[[gnu::noinline]] Number reach(const std::uint16_t* nodes, const typename Set::Row& row,
+                               std::uint16_t* numbers, const Pending<Number>& pending) {
+  Number sum = pending.sum;
   for (int part = 0; part < Set::kParts; ++part) {
     typename Set::Decisions decisions[kDepth];
     if (kWoven && part == 0) {
@@ -84,17 +85,19 @@ template <class Set, int kDepth, bool kWoven>
 }
 
 /// kRows rows under one vector of trees.
-template <class Set, int kDepth, int kRows>
-void run_vector(const RelayView& view, const RelayVector& vector, const std::uint8_t* bytes, float* margins) {
+template <class Set, int kDepth, int kRows, class Number>
+void run_vector(const RelayView<Number>& view, const RelayVector& vector, const std::uint8_t* bytes,
+                Number* margins) {
   constexpr std::size_t kLeaves = std::size_t{1} << kDepth;
   alignas(64) std::uint16_t numbers[kRows][kRelayTrees];
   for (int row = 0; row < kRows; ++row) {
     reach<Set, kDepth, false>(view.nodes + vector.first_node,
-                              Set::row(bytes + std::size_t(row) * view.stride), numbers[row], {});
+                              Set::row(bytes + std::size_t(row) * view.stride), numbers[row],
+                              Pending<Number>{});
   }
-  const float* leaves = view.leaves + vector.first_leaf;
+  const Number* leaves = view.leaves + vector.first_leaf;
   if (view.groups == 1) {
-    float sums[kRows];
+    Number sums[kRows];
     for (int row = 0; row < kRows; ++row) sums[row] = margins[row];
     for (std::uint32_t tree = 0; tree < vector.tree_count; ++tree, leaves += kLeaves) {
       for (int row = 0; row < kRows; ++row) sums[row] += leaves[numbers[row][tree]];
@@ -111,10 +114,10 @@ void run_vector(const RelayView& view, const RelayVector& vector, const std::uin
 }
 
 /// One row of a model with one margin.
-template <class Set>
+template <class Set, class Number>
 class RelayRow {
  public:
-  RelayRow(const RelayView& view, const std::uint8_t* bytes, float margin)
+  RelayRow(const RelayView<Number>& view, const std::uint8_t* bytes, Number margin)
       : view_(view), row_(Set::row(bytes)) {
     pending_.sum = margin;
   }
@@ -135,7 +138,7 @@ class RelayRow {
     turn_ ^= 1U;
   }
   /// Only the last vector may have fewer trees, so nothing is woven with it.
-  float finish() {
+  Number finish() {
     add_pending();
     return pending_.sum;
   }
@@ -150,9 +153,9 @@ class RelayRow {
   }
 
   alignas(64) std::uint16_t numbers_[2][kRelayTrees];
-  const RelayView& view_;
+  const RelayView<Number>& view_;
   typename Set::Row row_;
-  Pending pending_;
+  Pending<Number> pending_;
   const RelayVector* pending_vector_ = nullptr;
   std::uint32_t turn_ = 0;
 };
@@ -180,8 +183,9 @@ template <class Run>
   }
 }
 
-template <class Set>
-void relay_all(const RelayView& view, const std::uint8_t* bytes, std::uint32_t rows, float* margins) {
+template <class Set, class Number>
+void relay_all(const RelayView<Number>& view, const std::uint8_t* bytes, std::uint32_t rows,
+               Number* margins) {
   for (std::uint32_t row = 0; row < rows; ++row) {
     for (std::uint32_t group = 0; group < view.groups; ++group) {
       margins[std::size_t{row} * view.groups + group] = view.base_margins[group];
@@ -204,7 +208,7 @@ void relay_all(const RelayView& view, const std::uint8_t* bytes, std::uint32_t r
     }
   }
   for (std::uint32_t row = many; row < rows; ++row) {
-    RelayRow<Set> relay(view, bytes + std::size_t{row} * view.stride, margins[row]);
+    RelayRow<Set, Number> relay(view, bytes + std::size_t{row} * view.stride, margins[row]);
     for (std::uint32_t index = 0; index < view.vector_count; ++index) {
       with_depth(view.vectors[index],
                  [&]<int kDepth>(const RelayVector& vector) { relay.template run<kDepth>(vector); });

@@ -83,22 +83,23 @@ struct Match<Set, kVectors, 6> {
   }
 };
 
-template <class Set, int kVectors, int kDepth>
-[[gnu::always_inline]] inline void add_tree(const TournamentView& view, const TournamentTree& tree,
-                                            const std::uint8_t* columns, std::uint32_t shift, float* sums) {
+template <class Set, int kVectors, int kDepth, class Number>
+[[gnu::always_inline]] inline void add_tree(const TournamentView<Number>& view, const TournamentTree& tree,
+                                            const std::uint8_t* columns, std::uint32_t shift, Number* sums) {
   const Numbers<Set, kVectors> numbers =
       Match<Set, kVectors, kDepth>::play(view.nodes + tree.first_node, columns, shift);
-  const float* leaves = view.leaves + tree.first_leaf;
+  const Number* leaves = view.leaves + tree.first_leaf;
   for (int vector = 0; vector < kVectors; ++vector) {
     Set::template add<kDepth>(numbers.vectors[vector], leaves, sums + vector * Set::kRows);
   }
 }
 
-template <class Set, int kVectors>
-void add_trees(const TournamentView& view, const std::uint8_t* columns, std::uint32_t shift, float* sums) {
+template <class Set, int kVectors, class Number>
+void add_trees(const TournamentView<Number>& view, const std::uint8_t* columns, std::uint32_t shift,
+               Number* sums) {
   for (std::uint32_t index = 0; index < view.tree_count; ++index) {
     const TournamentTree& tree = view.trees[index];
-    float* const into = sums + std::size_t{tree.group} * kBlockRows;
+    Number* const into = sums + std::size_t{tree.group} * kBlockRows;
     switch (tree.depth) {
       case 0:
         for (int row = 0; row < kVectors * Set::kRows; ++row) into[row] += view.leaves[tree.first_leaf];
@@ -132,7 +133,8 @@ void add_trees(const TournamentView& view, const std::uint8_t* columns, std::uin
 }
 
 /// Every sum begins with its base margin.
-inline void begin_sums(const TournamentView& view, std::uint32_t rows, float* sums) {
+template <class Number>
+void begin_sums(const TournamentView<Number>& view, std::uint32_t rows, Number* sums) {
   for (std::uint32_t group = 0; group < view.groups; ++group) {
     for (std::uint32_t row = 0; row < rows; ++row) {
       sums[std::size_t{group} * kBlockRows + row] = view.base_margins[group];
@@ -141,9 +143,9 @@ inline void begin_sums(const TournamentView& view, std::uint32_t rows, float* su
 }
 
 /// From sums in a vector's order to margins in the rows' order. `first` is the number of margins' first row.
-template <class Set>
-void end_sums(const TournamentView& view, std::uint32_t first, std::uint32_t rows, const float* sums,
-              float* margins) {
+template <class Set, class Number>
+void end_sums(const TournamentView<Number>& view, std::uint32_t first, std::uint32_t rows, const Number* sums,
+              Number* margins) {
   for (std::uint32_t row = first; row < rows; ++row) {
     const std::uint32_t place = row / Set::kRows * Set::kRows + Set::place(row % Set::kRows);
     for (std::uint32_t group = 0; group < view.groups; ++group) {

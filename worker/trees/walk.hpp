@@ -25,24 +25,37 @@
 namespace tutti::trees {
 namespace {
 
-/// Leaves of one row that are still to be added to its sum.
+/// What an exit adds: in float the word itself.
+[[gnu::always_inline]] inline float leaf_of(const WalkView<float>& /*view*/, std::uint32_t exit) {
+  float value = 0.0F;
+  __builtin_memcpy(&value, &exit, sizeof value);
+  return value;
+}
+[[gnu::always_inline]] inline double leaf_of(const WalkView<double>& view, std::uint32_t exit) {
+  return view.leaves[exit];
+}
+
+/// Exits of one row whose leaves are still to be added to its sum.
+template <class Number>
 struct Chain {
-  float sum = 0.0F;
-  const float* next = nullptr;
-  const float* end = nullptr;
+  const WalkView<Number>* view = nullptr;
+  Number sum = 0;
+  const std::uint32_t* next = nullptr;
+  const std::uint32_t* end = nullptr;
 
   [[gnu::always_inline]] inline void add(int count) {
     if (end - next < count) count = static_cast<int>(end - next);
-    for (int index = 0; index < count; ++index) sum += next[index];
+    for (int index = 0; index < count; ++index) sum += leaf_of(*view, next[index]);
     next += count;
   }
 };
 
-/// The leaves that kRows rows reach in kVectors vectors of trees, from vector `first` on.
-///   leaves  f32 [kRows][kVectors * kLanes]
-template <class Set, class Source, int kRows, int kVectors>
-[[gnu::always_inline]] inline void find_leaves(const WalkView& view, const typename Source::Row* rows,
-                                               std::uint32_t first, float* leaves, Chain& chain) {
+/// The exits to leaves that kRows rows reach in kVectors vectors of trees, from vector `first` on.
+///   leaves  [kRows][kVectors * kLanes]
+template <class Set, class Source, int kRows, int kVectors, class Number>
+[[gnu::always_inline]] inline void find_leaves(const WalkView<Number>& view, const typename Source::Row* rows,
+                                               std::uint32_t first, std::uint32_t* leaves,
+                                               Chain<Number>& chain) {
   using Words = typename Set::Words;
   constexpr int kAdditions = 8;  // at eight places: they take up the 64 additions of four vectors
   Words block[kRows][kVectors];
@@ -103,19 +116,19 @@ template <class Set, class Source, int kRows, int kVectors>
 }
 
 /// Trees of the vectors [first, first + count), of which the last ones may be padding.
-template <class Set>
-std::uint32_t trees_in(const WalkView& view, std::uint32_t first, std::uint32_t count) {
+template <class Set, class Number>
+std::uint32_t trees_in(const WalkView<Number>& view, std::uint32_t first, std::uint32_t count) {
   const std::uint32_t begin = first * Set::kLanes;
   const std::uint32_t left = view.tree_count > begin ? view.tree_count - begin : 0;
   return left < count * Set::kLanes ? left : count * Set::kLanes;
 }
 
 /// One row of a model with one margin.
-template <class Set, class Source, int kVectors>
-void walk_row(const WalkView& view, const typename Source::Row& row, float* margin) {
-  alignas(64) float leaves[2][kVectors * Set::kLanes];
+template <class Set, class Source, int kVectors, class Number>
+void walk_row(const WalkView<Number>& view, const typename Source::Row& row, Number* margin) {
+  alignas(64) std::uint32_t leaves[2][kVectors * Set::kLanes];
   const std::uint32_t vectors = (view.tree_count + Set::kLanes - 1) / Set::kLanes;
-  Chain chain;
+  Chain<Number> chain{.view = &view};
   chain.sum = *margin;
   std::uint32_t vector = 0;
   std::uint32_t turn = 0;
@@ -136,12 +149,12 @@ void walk_row(const WalkView& view, const typename Source::Row& row, float* marg
 }
 
 /// Some rows under all trees; any number of margins.
-template <class Set, class Source, int kRows>
-void walk_rows(const WalkView& view, const std::uint8_t* bytes, const std::uint32_t* words,
-               std::uint32_t begin, std::uint32_t end, float* margins) {
-  alignas(64) float leaves[kRows][Set::kLanes];
+template <class Set, class Source, int kRows, class Number>
+void walk_rows(const WalkView<Number>& view, const std::uint8_t* bytes, const std::uint32_t* words,
+               std::uint32_t begin, std::uint32_t end, Number* margins) {
+  alignas(64) std::uint32_t leaves[kRows][Set::kLanes];
   const std::uint32_t vectors = (view.tree_count + Set::kLanes - 1) / Set::kLanes;
-  Chain none;
+  Chain<Number> none{.view = &view};
   for (std::uint32_t vector = 0; vector < vectors; ++vector) {
     const std::uint32_t trees = trees_in<Set>(view, vector, 1);
     for (std::uint32_t first = begin; first < end; first += kRows) {
@@ -151,12 +164,12 @@ void walk_rows(const WalkView& view, const std::uint8_t* bytes, const std::uint3
                                 words + std::size_t{first + row} * kRowWords);
       }
       find_leaves<Set, Source, kRows, 1>(view, rows, vector, leaves[0], none);
-      float* const margin = margins + std::size_t{first} * view.groups;
+      Number* const margin = margins + std::size_t{first} * view.groups;
       if (view.groups == 1) {
-        float sums[kRows];
+        Number sums[kRows];
         for (int row = 0; row < kRows; ++row) sums[row] = margin[row];
         for (std::uint32_t tree = 0; tree < trees; ++tree) {
-          for (int row = 0; row < kRows; ++row) sums[row] += leaves[row][tree];
+          for (int row = 0; row < kRows; ++row) sums[row] += leaf_of(view, leaves[row][tree]);
         }
         for (int row = 0; row < kRows; ++row) margin[row] = sums[row];
         continue;
@@ -164,16 +177,16 @@ void walk_rows(const WalkView& view, const std::uint8_t* bytes, const std::uint3
       const std::uint32_t* const groups = view.tree_groups + vector * Set::kLanes;
       for (std::uint32_t tree = 0; tree < trees; ++tree) {
         for (std::uint32_t row = 0; row < kRows; ++row) {
-          margin[std::size_t{row} * view.groups + groups[tree]] += leaves[row][tree];
+          margin[std::size_t{row} * view.groups + groups[tree]] += leaf_of(view, leaves[row][tree]);
         }
       }
     }
   }
 }
 
-template <class Set, class Source>
-void walk_all(const WalkView& view, const std::uint8_t* bytes, std::uint32_t rows, std::uint32_t* words,
-              float* margins) {
+template <class Set, class Source, class Number>
+void walk_all(const WalkView<Number>& view, const std::uint8_t* bytes, std::uint32_t rows,
+              std::uint32_t* words, Number* margins) {
   constexpr int kTogether = 4;
   for (std::uint32_t row = 0; row < rows; ++row) {
     Source::prepare(view, bytes + std::size_t{row} * view.stride, words + std::size_t{row} * kRowWords);
