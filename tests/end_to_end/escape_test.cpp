@@ -1,5 +1,6 @@
 // A model that attacks its host, in a real ensemble: the attack is stopped, the others answer, nothing
 // outside changed.
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include <fstream>
@@ -157,6 +158,22 @@ TEST_CASE("escape: a member's own requirement goes before the ensemble's", "[esc
   const bool full = level_of(walls_here()) == IsolationLevel::full;
   CHECK((ensemble.status().members[0].ready == 1) == full);
   CHECK(ensemble.status().members[1].ready == 1);
+}
+
+TEST_CASE("escape: a nice member is nice to the others, not only to itself", "[escape]") {
+  // Where the kernel shares processors by session, a process's own niceness counts within its session.
+  if (!walls_here().has(Wall::limits)) return;
+  EnsembleConfig config = evil_config();
+  config.members[0].isolation.nice = 10;
+  Ensemble ensemble = launched(config);
+  wait_until_healed(ensemble);
+  const EnsembleStatus status = ensemble.status();
+  REQUIRE_FALSE(status.members[0].pids.empty());
+  for (const int pid : status.members[0].pids) {
+    CHECK(::getpriority(PRIO_PROCESS, static_cast<id_t>(pid)) == 10);
+    std::ifstream file("/proc/" + std::to_string(pid) + "/autogroup");
+    if (std::string text; std::getline(file, text)) CHECK(text.ends_with("nice 10"));
+  }
 }
 
 TEST_CASE("escape: a limit of memory holds, by a control group as well where there is one", "[escape]") {

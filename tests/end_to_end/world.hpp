@@ -85,7 +85,22 @@ struct Footprint {
   std::size_t memfd_mappings = 0;
   std::size_t children = 0;
 
+  /// Once nothing changes any more: a cage that was just made is not told by its name for a moment, and what
+  /// launched it is not gone.
   static Footprint now() {
+    Footprint seen = glance();
+    for (int same = 0, tries = 0; same < 3 && tries < 400; ++tries) {
+      std::this_thread::sleep_for(5ms);
+      const Footprint next = glance();
+      same = next == seen ? same + 1 : 0;
+      seen = next;
+    }
+    return seen;
+  }
+  bool operator==(const Footprint&) const = default;
+
+ private:
+  static Footprint glance() {
     Footprint footprint{.descriptors = entries("/proc/self/fd"), .threads = entries("/proc/self/task")};
     std::ifstream maps("/proc/self/maps");
     for (std::string line; std::getline(maps, line);) {
@@ -99,7 +114,6 @@ struct Footprint {
     }
     return footprint;
   }
-  bool operator==(const Footprint&) const = default;
 };
 
 inline std::ostream& operator<<(std::ostream& out, const Footprint& footprint) {

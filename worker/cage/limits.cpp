@@ -25,15 +25,22 @@ int lower(__rlimit_resource resource, rlim_t value) {
   return ::setrlimit(resource, &limit) == 0 ? 0 : errno;
 }
 
-/// The kernel's choice when memory runs out should be a worker. Raising one's own score needs no privilege.
-void set_oom_score(int adjustment) {
-  const int file = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+/// To a file of /proc, where there is such a file.
+void write_number(const char* path, int number) {
+  const int file = ::open(path, O_WRONLY | O_CLOEXEC);
   if (file < 0) return;
   std::array<char, 16> text{};
-  const auto end = std::to_chars(text.data(), text.data() + text.size(), adjustment);
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), number);
   [[maybe_unused]] const ssize_t written =
       ::write(file, text.data(), static_cast<std::size_t>(end.ptr - text.data()));
   ::close(file);
+}
+
+/// Where the kernel shares processors by session (sched_autogroup) niceness counts within one only; a session
+/// has its own, in a file. Whoever leads one speaks for the member.
+void set_nice(int nice) {
+  ::setpriority(PRIO_PROCESS, 0, nice);
+  if (nice != 0 && ::getsid(0) == ::getpid()) write_number("/proc/self/autogroup", nice);
 }
 
 /// Threads of all processes. 0 where that cannot be read.
@@ -55,8 +62,9 @@ rlim_t tasks_of_machine() {
 }  // namespace
 
 void set_limits(const CageRequest& request, Progress& progress) {
-  set_oom_score(kOomScore);
-  ::setpriority(PRIO_PROCESS, 0, request.nice);
+  // The kernel's choice when memory runs out should be a worker. Raising one's own score needs no privilege.
+  write_number("/proc/self/oom_score_adj", kOomScore);
+  set_nice(request.nice);
   ::umask(077);
   int failure = ::chdir("/") == 0 ? 0 : errno;
   const auto limit = [&](__rlimit_resource resource, rlim_t value) {
