@@ -100,7 +100,8 @@ Result<std::unique_ptr<Model>> adapt_classifier(std::unique_ptr<Model> model, co
           source,
           fmt::format("the model answers {} value(s), the ensemble needs probabilities of {} classes",
                       shape.outputs, source.outputs),
-          "train it as a classifier (XGBoost: binary:logistic or multi:softprob), or set the ensemble's "
+          "train it as a classifier (XGBoost: binary:logistic or multi:softprob; LightGBM: binary or "
+          "multiclass), or set the ensemble's "
           "task to regression");
     case OutputKind::probabilities:
       if (shape.outputs != source.outputs) return other_class_count(shape.outputs, source);

@@ -1,8 +1,9 @@
 // From a path to a model that fits the ensemble: recognise, load, adapt.
 //
-//   first bytes ──recognise()──▶ kind ──▶ load_xgboost / load_dense / load_plugin ──adapt()──▶ Model
+//   first bytes ──recognise()──▶ kind ──▶ load_xgboost / load_lightgbm / … ──adapt()──▶ Model
 //
 //   { and JSON or UBJSON             xgboost
+//   a line "tree"                    lightgbm
 //   u64 length, then {               dense (safetensors)
 //   0x7f ELF                         plugin
 //
@@ -21,6 +22,7 @@
 #include "worker/adapt.hpp"
 #include "worker/dense.hpp"
 #include "worker/file.hpp"
+#include "worker/lightgbm.hpp"
 #include "worker/model.hpp"
 #include "worker/plugin.hpp"
 #include "worker/text.hpp"
@@ -38,12 +40,13 @@ struct Kind {
 };
 
 constexpr Kind kXgboost{"xgboost", "XGBoost JSON or UBJSON", load_xgboost};
+constexpr Kind kLightgbm{"lightgbm", "LightGBM text", load_lightgbm};
 constexpr Kind kDense{"dense", "safetensors", load_dense};
 constexpr Kind kPlugin{"plugin", "a shared library", load_plugin};
 
 std::string known_kinds() {
   std::string kinds;
-  for (const Kind& kind : {kXgboost, kDense, kPlugin}) {
+  for (const Kind& kind : {kXgboost, kLightgbm, kDense, kPlugin}) {
     kinds += fmt::format("{}{} ({})", kinds.empty() ? "" : ", ", kind.name, kind.file);
   }
   return kinds;
@@ -57,7 +60,6 @@ struct Foreign {
 };
 constexpr Foreign kForeign[] = {
     {"binf", "an old binary XGBoost model", "load it with XGBoost and save_model(\"name.json\")"},
-    {"tree\n", "a LightGBM text model, which is not supported", ""},
     {"\x80", "a Python pickle", "pickles are not loaded; save the model in its library's own format"},
     {"PK\x03\x04", "a zip archive (torch, Keras or npz)", "save the weights as safetensors"},
     {"\x89HDF", "HDF5 (Keras)", "save the weights as safetensors"},
@@ -94,6 +96,7 @@ Result<Kind> recognise(const ModelSource& source) {
   const std::span<const std::byte> head = read->view();
   if (looks_like_safetensors(head)) return kDense;
   if (looks_like_json(head) || looks_like_ubjson(head)) return kXgboost;
+  if (looks_like_lightgbm(head)) return kLightgbm;
   if (as_text(head).starts_with("\x7f"
                                 "ELF"))
     return kPlugin;
@@ -113,7 +116,7 @@ Result<Kind> recognise(const ModelSource& source) {
 
 Result<Kind> kind_of(const ModelSource& source) {
   if (source.kind.empty()) return recognise(source);
-  for (const Kind& kind : {kXgboost, kDense, kPlugin}) {
+  for (const Kind& kind : {kXgboost, kLightgbm, kDense, kPlugin}) {
     if (source.kind == kind.name) return kind;
   }
   return std::unexpected(Error{.code = Errc::bad_model,

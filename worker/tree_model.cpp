@@ -30,10 +30,11 @@ class TreeModel final : public Model {
  public:
   TreeModel(Forest forest, const JitSettings& jit) : forest_(std::move(forest)) {
     // The margins live in the answer's memory, unless they are wider than it: doubles, or more of them.
+    scratch_rows_ = std::clamp(kScratchNumbers / forest_.groups(), 1U, kScratchRows);
     if (forest_.wide) {
-      wide_scratch_.resize(std::size_t{kScratchRows} * forest_.groups());
+      wide_scratch_.resize(std::size_t{scratch_rows_} * forest_.groups());
     } else if (forest_.link == Link::first_max) {
-      scratch_.resize(std::size_t{kScratchRows} * forest_.groups());
+      scratch_.resize(std::size_t{scratch_rows_} * forest_.groups());
     }
     if (jit.mode == JitSettings::Mode::off) {
       report_.why_not = "jit is off";
@@ -76,7 +77,8 @@ class TreeModel final : public Model {
 
  private:
   static constexpr std::uint32_t kScratchRows = 256;
-  static constexpr std::size_t kSliceNodes = 4096;  // about 0.3 ms
+  static constexpr std::uint32_t kScratchNumbers = 1U << 17;  // 1 MiB of doubles
+  static constexpr std::size_t kSliceNodes = 4096;            // about 0.3 ms
 
   template <class Number>
   void sum(MatrixView x, BasicMatrixView<Number> margins) noexcept {
@@ -94,8 +96,8 @@ class TreeModel final : public Model {
       apply_link(forest_.link, out, out);
       return;
     }
-    for (std::uint32_t first = 0; first < x.rows; first += std::min(kScratchRows, x.rows - first)) {
-      const std::uint32_t rows = std::min(kScratchRows, x.rows - first);
+    for (std::uint32_t first = 0; first < x.rows; first += std::min(scratch_rows_, x.rows - first)) {
+      const std::uint32_t rows = std::min(scratch_rows_, x.rows - first);
       const MutableMatrixView margins{scratch_.data(), rows, forest_.groups()};
       sum({x.row(first).data(), rows, x.columns}, margins);
       apply_link(forest_.link, margins, {out.row(first).data(), rows, out.columns});
@@ -103,8 +105,8 @@ class TreeModel final : public Model {
   }
 
   void answer_wide(MatrixView x, MutableMatrixView out) noexcept {
-    for (std::uint32_t first = 0; first < x.rows; first += std::min(kScratchRows, x.rows - first)) {
-      const std::uint32_t rows = std::min(kScratchRows, x.rows - first);
+    for (std::uint32_t first = 0; first < x.rows; first += std::min(scratch_rows_, x.rows - first)) {
+      const std::uint32_t rows = std::min(scratch_rows_, x.rows - first);
       const WideMatrixView margins{wide_scratch_.data(), rows, forest_.groups()};
       sum({x.row(first).data(), rows, x.columns}, margins);
       apply_wide_link(forest_.wide_link, margins, {out.row(first).data(), rows, out.columns});
@@ -144,6 +146,7 @@ class TreeModel final : public Model {
   }
 
   Forest forest_;
+  std::uint32_t scratch_rows_ = 0;
   std::vector<float> scratch_;
   std::vector<double> wide_scratch_;
   std::uint32_t calls_left_ = 0;

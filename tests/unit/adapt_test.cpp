@@ -199,10 +199,11 @@ TEST_CASE("load: a file of no known kind is refused with its first bytes and the
   const Error unknown = load_error(folder.write("notes.txt", "hello"));
   CHECK(unknown.code == Errc::bad_model);
   CHECK(unknown.what.find("68 65 6c 6c 6f") != std::string::npos);
-  for (const char* kind : {"xgboost", "dense", "plugin"}) CHECK(unknown.hint.find(kind) != std::string::npos);
+  for (const char* kind : {"xgboost", "lightgbm", "dense", "plugin"})
+    CHECK(unknown.hint.find(kind) != std::string::npos);
 
   CHECK(load_error(folder.write("model.pkl", "\x80\x04\x95")).what.find("pickle") != std::string::npos);
-  CHECK(load_error(folder.write("model.txt", "tree\nversion=v4")).what.find("LightGBM") != std::string::npos);
+  CHECK(load_error(folder.write("model.txt", "tree\nversion=v4")).where == "model.txt:2");
   CHECK(load_error(folder.write("model.bin", "binf....")).hint.find("save_model") != std::string::npos);
   CHECK(load_error(folder.write("rows.json", "{\"rows\": []}")).what.find("not an XGBoost model") !=
         std::string::npos);

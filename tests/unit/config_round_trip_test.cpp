@@ -31,7 +31,7 @@ class Generator {
     for (std::uint32_t index = 0; index < members; ++index) {
       config.members.push_back({.name = name(index),
                                 .model = "/models/" + labels(1).front(),
-                                .kind = pick<std::string>({"", "xgboost", "dense", "plugin"}),
+                                .kind = pick<std::string>({"", "xgboost", "lightgbm", "dense", "plugin"}),
                                 .weight = number() + 1e-3,
                                 .instances = 1 + below(8),
                                 .isolation = chance() ? isolation() : IsolationConfig{},

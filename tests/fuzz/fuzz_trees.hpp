@@ -1,0 +1,58 @@
+// Any bytes as a model of trees: an error that says what and where, or a model whose answers depend neither
+// on the batch a row stands in nor on the tier: together they are asked of tier 1, alone of the interpreter.
+#pragma once
+
+#include <bit>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <limits>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "worker/model.hpp"
+
+namespace tutti::fuzz {
+
+using Parse = Result<std::unique_ptr<Model>> (*)(std::span<const std::byte>, std::string_view,
+                                                 const JitSettings&);
+
+inline void check_trees(const std::uint8_t* data, std::size_t size, Parse parse) {
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(data, size));
+  const auto model = parse(bytes, "fuzz.model", {.threshold = 0});
+  if (!model) {
+    const Error& error = model.error();
+    assert(error.code == Errc::bad_model && !error.what.empty() && !error.hint.empty());
+    assert(error.where.starts_with("fuzz.model"));
+    return;
+  }
+  constexpr std::uint32_t kRows = 41;  // lanes of all kinds, and some left over
+  constexpr float kNumbers[] = {
+      0.0F, -0.0F, 1.0F, 2.5F, -3.0F, 1e9F, std::numeric_limits<float>::quiet_NaN()};
+  const ModelShape shape = (*model)->shape();
+  if (shape.features > 4096 || shape.outputs > 4096) return;  // allowed, but filling its rows finds nothing
+  std::vector<float> x(std::size_t{shape.features} * kRows);
+  for (std::size_t index = 0; index < x.size(); ++index) x[index] = kNumbers[index % std::size(kNumbers)];
+  std::vector<float> together(std::size_t{shape.outputs} * kRows);
+  std::vector<float> alone(together.size());
+  const auto interpreter = parse(bytes, "fuzz.model", {.mode = JitSettings::Mode::off});
+  assert(interpreter.has_value());
+  const auto answered =
+      (*model)->predict({x.data(), kRows, shape.features}, {together.data(), kRows, shape.outputs});
+  assert(answered.has_value());
+  for (std::uint32_t row = 0; row < kRows; ++row) {
+    const auto one = (*interpreter)
+                         ->predict({&x[std::size_t{row} * shape.features], 1, shape.features},
+                                   {&alone[std::size_t{row} * shape.outputs], 1, shape.outputs});
+    assert(one.has_value());
+  }
+  for (std::size_t index = 0; index < alone.size(); ++index) {
+    // NaN apart, whose sign and payload may differ: sums of finite leaves may overflow.
+    assert(std::bit_cast<std::uint32_t>(alone[index]) == std::bit_cast<std::uint32_t>(together[index]) ||
+           (alone[index] != alone[index] && together[index] != together[index]));
+  }
+}
+
+}  // namespace tutti::fuzz
