@@ -57,9 +57,13 @@ struct Input {
 template <class T>
 class DenseModel final : public Model {
  public:
-  DenseModel(ModelShape shape, Input<T> input, std::vector<dense::Layer<T>> layers, std::string where,
-             std::uint32_t rows_max)
-      : shape_(shape), input_(std::move(input)), layers_(std::move(layers)), where_(std::move(where)) {
+  DenseModel(ModelShape shape, bool one_against_rest, Input<T> input, std::vector<dense::Layer<T>> layers,
+             std::string where, std::uint32_t rows_max)
+      : shape_(shape),
+        one_against_rest_(one_against_rest),
+        input_(std::move(input)),
+        layers_(std::move(layers)),
+        where_(std::move(where)) {
     stride_ = dense::round_up(shape_.features, dense::kPanel<T>);
     for (const dense::Layer<T>& layer : layers_) stride_ = std::max(stride_, layer.bias.size());
     const std::size_t rows = std::max(kTileBytes / (stride_ * sizeof(T)), kTileRowsMin);
@@ -79,7 +83,8 @@ class DenseModel final : public Model {
       for (const dense::Layer<T>& layer : layers_) {
         dense::multiply(layer, front_.data(), rows, stride_, back_.data());
         for (std::uint32_t row = 0; row < rows; ++row) {
-          dense::activate(layer.activation, std::span(back_.data() + row * stride_, layer.outputs));
+          dense::activate(layer.activation, std::span(back_.data() + row * stride_, layer.outputs),
+                          layer.slope);
         }
         std::swap(front_, back_);
       }
@@ -121,12 +126,10 @@ class DenseModel final : public Model {
 
   /// One finished row. Sigmoids over several classes are independent of each other and need not sum to 1.
   void give_row(const T* from, std::span<float> to) const {
-    const bool one_against_rest =
-        shape_.kind == OutputKind::probabilities && layers_.back().activation == dense::Activation::sigmoid;
     T sum = 0;
-    for (std::size_t output = 0; one_against_rest && output < to.size(); ++output) sum += from[output];
+    for (std::size_t output = 0; one_against_rest_ && output < to.size(); ++output) sum += from[output];
     for (std::size_t output = 0; output < to.size(); ++output) {
-      if (!one_against_rest) {
+      if (!one_against_rest_) {
         to[output] = static_cast<float>(from[output]);
       } else {
         // All of them 0: no class is likelier than another.
@@ -137,6 +140,7 @@ class DenseModel final : public Model {
   }
 
   ModelShape shape_;
+  bool one_against_rest_;
   Input<T> input_;
   std::vector<dense::Layer<T>> layers_;
   std::string where_;
@@ -151,6 +155,7 @@ Result<dense::Layer<T>> pack_layer(const LayerPlan& plan, std::string_view where
   const Result<std::vector<T>> numbers = finite_numbers<T>(*plan.weight, plan.weight_name, where);
   if (!numbers) return std::unexpected(numbers.error());
   dense::Layer<T> layer = dense::make_layer<T>(plan.inputs, plan.outputs, plan.activation);
+  layer.slope = static_cast<T>(plan.slope);
   for (std::size_t output = 0; output < layer.outputs; ++output) {
     for (std::size_t input = 0; input < layer.inputs; ++input) {
       const std::size_t index =
@@ -195,12 +200,10 @@ Result<std::unique_ptr<Model>> build(const Plan& plan, const std::string& where,
     if (!layer) return std::unexpected(std::move(layer.error()));
     layers.push_back(std::move(*layer));
   }
-  const std::uint32_t outputs = plan.layers.back().outputs;
-  const OutputKind kind = !plan.classification ? OutputKind::value
-                          : outputs == 1       ? OutputKind::probability
-                                               : OutputKind::probabilities;
-  const ModelShape shape{.features = plan.layers.front().inputs, .outputs = outputs, .kind = kind};
-  return std::make_unique<DenseModel<T>>(shape, std::move(*input), std::move(layers), where, rows_max);
+  const ModelShape shape{
+      .features = plan.layers.front().inputs, .outputs = plan.layers.back().outputs, .kind = plan.kind};
+  return std::make_unique<DenseModel<T>>(shape, plan.one_against_rest, std::move(*input), std::move(layers),
+                                         where, rows_max);
 }
 
 }  // namespace
@@ -217,8 +220,12 @@ Result<std::unique_ptr<Model>> dense_from_bytes(std::span<const std::byte> file,
   if (!tensors) return std::unexpected(tensors.error());
   const Result<Plan> plan = dense::read_plan(*tensors, where);
   if (!plan) return std::unexpected(plan.error());
-  return plan->in_double ? build<double>(*plan, where, source.rows_max)
-                         : build<float>(*plan, where, source.rows_max);
+  return dense::build_model(*plan, where, source.rows_max);
+}
+
+Result<std::unique_ptr<Model>> dense::build_model(const Plan& plan, const std::string& where,
+                                                  std::uint32_t rows_max) {
+  return plan.in_double ? build<double>(plan, where, rows_max) : build<float>(plan, where, rows_max);
 }
 
 }  // namespace tutti

@@ -21,11 +21,22 @@
 #include <cstdint>
 #include <numbers>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 namespace tutti::dense {
 
-enum class Activation : std::uint8_t { identity, relu, tanh, sigmoid, softmax, gelu, gelu_tanh };
+enum class Activation : std::uint8_t {
+  identity,
+  relu,
+  tanh,
+  sigmoid,
+  softmax,
+  gelu,
+  gelu_tanh,
+  leaky_relu,
+  elu
+};
 
 /// Outputs side by side: two registers of the smallest vector unit.
 template <class T>
@@ -40,6 +51,7 @@ struct Layer {
   std::size_t inputs = 0;
   std::size_t outputs = 0;
   Activation activation = Activation::identity;
+  T slope = 0;             // of leaky_relu and elu, below 0
   std::vector<T> weights;  // [panels][inputs][kPanel]
   std::vector<T> bias;     // [panels * kPanel]
 
@@ -53,6 +65,7 @@ Layer<T> make_layer(std::size_t inputs, std::size_t outputs, Activation activati
   return {.inputs = inputs,
           .outputs = outputs,
           .activation = activation,
+          .slope = 0,
           .weights = std::vector<T>(padded * inputs),
           .bias = std::vector<T>(padded)};
 }
@@ -134,7 +147,7 @@ void softmax(std::span<T> row) {
 
 /// Number by number and never in vectors, whose last few numbers would take another path than the rest.
 template <class T>
-void activate(Activation activation, std::span<T> row) {
+void activate(Activation activation, std::span<T> row, std::type_identity_t<T> slope = 0) {
   const auto each = [&](auto function) {
     for (T& value : row) value = function(value);
   };
@@ -154,6 +167,10 @@ void activate(Activation activation, std::span<T> row) {
       return each([](T value) { return value / 2 * (1 + std::erf(value / std::numbers::sqrt2_v<T>)); });
     case Activation::gelu_tanh:
       return each([](T value) { return gelu_tanh(value); });
+    case Activation::leaky_relu:
+      return each([slope](T value) { return value < 0 ? slope * value : value; });
+    case Activation::elu:
+      return each([slope](T value) { return value < 0 ? slope * (std::exp(value) - 1) : value; });
   }
 }
 

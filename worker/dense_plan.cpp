@@ -253,6 +253,11 @@ Result<Plan> PlanReader::read() {
     }
   }
   plan.in_double = in_double_;
+  if (plan.classification) {
+    const LayerPlan& last = plan.layers.back();
+    plan.kind = last.outputs == 1 ? OutputKind::probability : OutputKind::probabilities;
+    plan.one_against_rest = last.outputs > 1 && last.activation == Activation::sigmoid;
+  }
   return plan;
 }
 

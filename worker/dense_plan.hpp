@@ -6,12 +6,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "shared/error.hpp"
 #include "worker/dense_kernel.hpp"
+#include "worker/model.hpp"
 #include "worker/safetensors.hpp"
 
 namespace tutti::dense {
@@ -26,6 +28,7 @@ struct LayerPlan {
   std::uint32_t inputs = 0;
   std::uint32_t outputs = 0;
   Activation activation = Activation::identity;
+  double slope = 0.0;  // of leaky_relu and elu, below 0
 };
 
 /// An input tensor, or null.
@@ -41,10 +44,17 @@ struct Plan {
   InputPlan scale;
   std::vector<LayerPlan> layers;
   bool in_double = false;  // any tensor is F64
+  OutputKind kind = OutputKind::value;
+  bool one_against_rest = false;  // each row of probabilities is divided by its sum
 };
 
 /// Reads the metadata key "tutti.layers"; worker/dense.hpp shows its form. The plan points into `tensors`.
 /// `where` names the file in errors. Errors: bad_model.
 Result<Plan> read_plan(const Safetensors& tensors, std::string_view where);
+
+/// The model of a plan that holds what a Plan promises. The numbers are copied.
+/// Errors: bad_model (numbers that are not finite, a scale of 0), naming the tensor.
+Result<std::unique_ptr<Model>> build_model(const Plan& plan, const std::string& where,
+                                           std::uint32_t rows_max);
 
 }  // namespace tutti::dense

@@ -5,6 +5,7 @@
 //   { and JSON or UBJSON             xgboost
 //   a line "tree"                    lightgbm
 //   u64 length, then {               dense (safetensors)
+//   protobuf, or a name in .onnx     onnx
 //   0x7f ELF                         plugin
 //
 // A kind given by the config is taken at its word: the loader says what it cannot read.
@@ -24,6 +25,8 @@
 #include "worker/file.hpp"
 #include "worker/lightgbm.hpp"
 #include "worker/model.hpp"
+#include "worker/onnx.hpp"
+#include "worker/onnx/file.hpp"
 #include "worker/plugin.hpp"
 #include "worker/text.hpp"
 #include "worker/xgboost.hpp"
@@ -42,11 +45,12 @@ struct Kind {
 constexpr Kind kXgboost{"xgboost", "XGBoost JSON or UBJSON", load_xgboost};
 constexpr Kind kLightgbm{"lightgbm", "LightGBM text", load_lightgbm};
 constexpr Kind kDense{"dense", "safetensors", load_dense};
+constexpr Kind kOnnx{"onnx", "ONNX trees and layers", load_onnx};
 constexpr Kind kPlugin{"plugin", "a shared library", load_plugin};
 
 std::string known_kinds() {
   std::string kinds;
-  for (const Kind& kind : {kXgboost, kLightgbm, kDense, kPlugin}) {
+  for (const Kind& kind : {kXgboost, kLightgbm, kDense, kOnnx, kPlugin}) {
     kinds += fmt::format("{}{} ({})", kinds.empty() ? "" : ", ", kind.name, kind.file);
   }
   return kinds;
@@ -100,6 +104,8 @@ Result<Kind> recognise(const ModelSource& source) {
   if (as_text(head).starts_with("\x7f"
                                 "ELF"))
     return kPlugin;
+  // Protobuf has no magic number: the name counts as much as the first fields.
+  if (onnx::looks_like_onnx(head) || source.path.ends_with(".onnx")) return kOnnx;
 
   Error error{.code = Errc::bad_model,
               .what = fmt::format("not a model of a known kind; it starts with {}", first_bytes(head)),
@@ -116,7 +122,7 @@ Result<Kind> recognise(const ModelSource& source) {
 
 Result<Kind> kind_of(const ModelSource& source) {
   if (source.kind.empty()) return recognise(source);
-  for (const Kind& kind : {kXgboost, kLightgbm, kDense, kPlugin}) {
+  for (const Kind& kind : {kXgboost, kLightgbm, kDense, kOnnx, kPlugin}) {
     if (source.kind == kind.name) return kind;
   }
   return std::unexpected(Error{.code = Errc::bad_model,

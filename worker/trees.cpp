@@ -68,8 +68,12 @@ void add_leaf(const Forest& forest, const Tree& tree, std::uint32_t leaf, const 
   if (forest.weighted) {
     const float weighted = tree.weight * value;
     margins[tree.group] += weighted;
-  } else {
+  } else if (forest.reduction == Forest::Reduction::sum) {
     margins[tree.group] += value;
+  } else if (forest.reduction == Forest::Reduction::least) {
+    margins[tree.group] = std::min(margins[tree.group], value);
+  } else {
+    margins[tree.group] = std::max(margins[tree.group], value);
   }
 }
 

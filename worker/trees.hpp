@@ -71,9 +71,14 @@ struct LinearLeaf {
 
 /// An ensemble of trees: plain values.
 struct Forest {
+  /// What becomes of a margin and a leaf. The base margin is the first operand.
+  enum class Reduction : std::uint8_t { sum, least, greatest };
+
   std::uint32_t features = 0;
   std::vector<float> base_margins;  // one per group; empty where wide
   bool weighted = false;            // dart: leaves are multiplied by the tree's weight, rounded, then added
+  Reduction reduction = Reduction::sum;
+  bool unfolds = false;  // paths share nodes, and without sharing there would be many times more of them
   Link link = Link::identity;
   std::vector<TreeNode> nodes;
   std::vector<Tree> trees;

@@ -101,6 +101,8 @@ class LayoutBuilder::Work {
   [[nodiscard]] std::string check() const {
     if (!forest_.category_splits.empty()) return "it has categorical splits";
     if (!forest_.linear_leaves.empty()) return "it has linear leaves";
+    if (forest_.reduction != Forest::Reduction::sum) return "its leaves are not summed";
+    if (forest_.unfolds) return "its trees share nodes";
     if (forest_.trees.empty()) return "it has no trees";
     if (forest_.groups() > kGroupsMax) {
       return fmt::format("it has {} outputs, more than {}", forest_.groups(), kGroupsMax);
