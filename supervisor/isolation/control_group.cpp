@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string_view>
@@ -62,10 +63,10 @@ std::vector<Hierarchy> hierarchies() {
     for (const std::string_view wanted : {"memory", "cpu", "pids"}) {
       const std::string listed = fmt::format(",{},", controllers);
       if (listed.find(fmt::format(",{},", wanted)) == std::string::npos) continue;
-      found.push_back({std::string(wanted), mount_of(wanted) + group});
+      found.push_back({std::string(wanted), mount_of(wanted) + (group == "/" ? "" : group)});
     }
     if (!controllers.empty()) continue;
-    const fs::path own = mount_of("") + group;
+    const fs::path own = mount_of("") + (group == "/" ? "" : group);
     found.push_back({"", own});
     if (group != "/") found.push_back({"", own.parent_path()});
   }
@@ -167,6 +168,7 @@ ControlGroup& ControlGroup::operator=(ControlGroup&& other) noexcept {
   if (this != &other) {
     remove();
     folders_ = std::exchange(other.folders_, {});
+    obstacle_ = std::exchange(other.obstacle_, {});
     memory_events_ = std::exchange(other.memory_events_, {});
   }
   return *this;
@@ -175,11 +177,21 @@ ControlGroup& ControlGroup::operator=(ControlGroup&& other) noexcept {
 ControlGroup ControlGroup::create(const GroupLimits& limits) {
   ControlGroup group;
   if (!limits.any()) return group;
+  group.obstacle_ = "no hierarchy of control groups is mounted";
   const std::string name = fresh_name();
   for (const Hierarchy& hierarchy : hierarchies()) {
-    if (!hands_down_any(hierarchy)) continue;
     const std::string folder = fmt::format("{}/{}", hierarchy.folder, name);
-    if (::mkdir(folder.c_str(), 0755) != 0) continue;
+    if (!hands_down_any(hierarchy)) {
+      // What could be made if it were allowed says more.
+      if (!group.obstacle_.starts_with("mkdir"))
+        group.obstacle_ =
+            fmt::format("{}/cgroup.subtree_control hands no controllers down", hierarchy.folder);
+      continue;
+    }
+    if (::mkdir(folder.c_str(), 0755) != 0) {
+      group.obstacle_ = fmt::format("mkdir in {}: {}", hierarchy.folder, std::strerror(errno));
+      continue;
+    }
     // A second place of v2 adds nothing to the first.
     const Walls walls = write_limits(hierarchy, folder, limits).without(group.walls());
     if (walls.empty()) {
@@ -204,6 +216,7 @@ Walls ControlGroup::walls() const noexcept {
 void ControlGroup::add(pid_t pid) {
   std::erase_if(folders_, [&](const Folder& folder) {
     if (write_text(folder.path + "/cgroup.procs", fmt::format("{}", pid))) return false;
+    obstacle_ = fmt::format("joining {}: {}", folder.path, std::strerror(errno));
     remove_folder(folder.path);
     return true;
   });

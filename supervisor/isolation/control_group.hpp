@@ -43,6 +43,9 @@ class ControlGroup {
 
   /// The limits that hold for whoever joins.
   [[nodiscard]] Walls walls() const noexcept;
+  /// What stood in the way of the last wall that was wanted and is not there: "mkdir /sys/fs/cgroup/…:
+  /// Permission denied".
+  [[nodiscard]] const std::string& obstacle() const noexcept { return obstacle_; }
   /// Puts a process and all that it will fork inside. Where it cannot join, those limits do not hold.
   void add(pid_t pid);
   /// Processes of it that the kernel has ended because of their memory, so far.
@@ -57,6 +60,7 @@ class ControlGroup {
   };
 
   std::vector<Folder> folders_;
+  std::string obstacle_;
   std::string memory_events_;  // the file that counts; "" where memory is not limited
 };
 

@@ -128,6 +128,9 @@ Result<ProbeReport> probe_isolation(const std::string& program) {
                                  "install tutti and tutti-worker from the same build"});
   }
   report.walls = report.walls | group.walls();
+  for (const Wall wall : {Wall::cgroup_memory, Wall::cgroup_processes, Wall::cgroup_cpu}) {
+    if (!group.walls().has(wall)) report.missing[wall] = group.obstacle();
+  }
   return report;
 }
 
@@ -135,8 +138,8 @@ std::string_view remedy_of(Wall wall) noexcept {
   switch (wall) {
     case Wall::user_namespace:
       return "allow user namespaces: sysctl user.max_user_namespaces and kernel.unprivileged_userns_clone "
-             "above 0; "
-             "on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0; in a container --security-opt "
+             "above 0; on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0; in a container "
+             "--security-opt "
              "seccomp=unconfined, or run tutti as root";
     case Wall::pid_namespace:
     case Wall::net_namespace:
@@ -165,9 +168,7 @@ std::string_view remedy_of(Wall wall) noexcept {
     case Wall::cgroup_processes:
     case Wall::cgroup_cpu:
       return "needs root, and cgroup v1 or a v2 group that hands controllers down; without it memory is "
-             "limited "
-             "process by "
-             "process, and cores are not";
+             "limited process by process, and cores are not";
   }
   return "";
 }

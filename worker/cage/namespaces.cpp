@@ -97,7 +97,7 @@ bool is_root_of_machine() {
 }
 
 void take_own_uid(const std::string& model, Progress& progress) {
-  if (::geteuid() != 0 || ::getuid() != 0) return;
+  if (::geteuid() != 0 || ::getuid() != 0) return progress.miss(Wall::own_uid, "setresuid", EPERM);
   const uid_t uid = kFirstUid + static_cast<uid_t>(::getpid());
   // In a user namespace that maps few uids this one does not exist.
   if (::setgroups(0, nullptr) != 0) return progress.miss(Wall::own_uid, "setgroups", errno);
