@@ -32,6 +32,10 @@ Result<void> same_shape(const EnsembleConfig& old, const EnsembleConfig& next) {
       place_of(next), "launch another ensemble for them"});
 }
 
+// The first request of a model is its slowest, two generations share the machine for the moment, and nobody
+// waits for this answer.
+constexpr Duration kGoldenPatience = std::chrono::seconds(1);
+
 // Every member of the new generation must answer before any request depends on it.
 Result<void> pass_golden_request(Generation& next, const std::vector<float>& row) {
   const EnsembleStatus status = next.status(ReadUsage::no);
@@ -43,7 +47,8 @@ Result<void> pass_golden_request(Generation& next, const std::vector<float>& row
   }
   Prediction prediction;
   const auto features = next.config->features;
-  auto answered = next.predict({row.data(), 1, features}, prediction, next.config->answer.deadline);
+  const Duration deadline = next.config->answer.deadline + kGoldenPatience;
+  auto answered = next.predict({row.data(), 1, features}, prediction, deadline);
   std::string refused;
   for (const Vote& vote : prediction.votes) {
     if (!vote.voted()) refused += "\n  " + std::string(vote.member) + ": " + describe(vote.fate);
