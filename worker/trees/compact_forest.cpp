@@ -21,18 +21,20 @@ CompactForest::CompactForest(Layout layout, const Kernels& kernels)
   const std::uint32_t planes = std::max(layout_.complete.planes, layout_.missing.planes);
   stride_ = round_up(planes + kGatherReach, 64);
   bytes_.resize(std::size_t{kBlockRows} * stride_ + 64);
-  words_.resize(std::size_t{kBlockRows} * kRowWords);
-  if (kernels_.narrow.relay != nullptr && !layout_.complete.relay_nodes.empty()) {
-    for (const RelayVector& vector : layout_.relay_vectors) {
-      row_cost_ += (std::uint64_t{kernels_.relay_cost} << vector.depth) + kernels_.relay_leaves_cost;
-    }
-    row_cost_ /= 100;
-  } else {
-    for (const std::uint32_t levels : layout_.levels)
-      row_cost_ += std::uint64_t{kernels_.walk_cost} * (levels + 1);
+  row_words_ = planes <= 64 ? kRowWords : planes <= 128 ? 2 * kRowWords : 4 * kRowWords;
+  words_.resize(std::size_t{kBlockRows} * row_words_);
+  std::uint64_t relay_cost = 0;
+  for (const RelayVector& vector : layout_.relay_vectors) {
+    relay_cost += (std::uint64_t{kernels_.relay_cost} << vector.depth) + kernels_.relay_leaves_cost;
   }
+  const std::uint64_t step_cost =
+      layout_.complete.leap_crowns.empty() ? kernels_.walk_cost : kernels_.leap_cost;
+  for (const std::uint32_t levels : layout_.levels) row_cost_ += step_cost * (levels + 1);
+  relays_ =
+      kernels_.relay_cost != 0 && !layout_.complete.relay_nodes.empty() && relay_cost / 100 <= row_cost_;
+  if (relays_) row_cost_ = relay_cost / 100;
+  columns_.resize(std::size_t{stride_} * kBlockRows + 64);
   if (layout_.tournament_trees.empty()) return;
-  columns_.resize(std::size_t{stride_} * kBlockRows);
   if (layout_.is_wide) {
     wide_sums_.resize(std::size_t{layout_.groups} * kBlockRows);
   } else {
@@ -91,16 +93,41 @@ void CompactForest::sum_block(const float* x, std::uint32_t rows, Number* margin
     kernels_.sums<Number>().tournament(view, columns_.data(), shift, rows, sums, margins);
     return;
   }
+  if (rows >= 16) {
+    // Ranked by columns, in a fraction of the time, and turned.
+    const auto shift = std::max(static_cast<std::uint32_t>(std::bit_width(rows - 1)), 6U);
+    const bool missing = kernels_.rank_columns(rank, x, layout_.features, rows, columns_.data(), shift);
+    if (missing) fill_missing(x, rows, columns_.data(), 1, std::size_t{1} << shift);
+    turn(trees_for(missing).planes, rows, shift);
+    walk_or_relay(trees_for(missing), rows, shift, margins);
+    return;
+  }
   const bool missing = kernels_.rank_rows(rank, x, layout_.features, rows, bytes_.data());
   if (missing) fill_missing(x, rows, bytes_.data(), stride_, 1);
-  walk_or_relay(trees_for(missing), rows, margins);
+  walk_or_relay(trees_for(missing), rows, 0, margins);
 }
 
+/// From ranks by columns to ranks by rows.
+void CompactForest::turn(std::uint32_t planes, std::uint32_t rows, std::uint32_t shift) noexcept {
+  constexpr std::uint32_t kTile = 16;
+  for (std::uint32_t first = 0; first < rows; first += kTile) {
+    const std::uint32_t end = std::min(rows, first + kTile);
+    for (std::uint32_t plane = 0; plane < planes; ++plane) {
+      const std::uint8_t* const column = columns_.data() + (std::size_t{plane} << shift);
+      std::uint8_t* const into = bytes_.data() + plane;
+      for (std::uint32_t row = first; row < end; ++row) into[std::size_t{row} * stride_] = column[row];
+    }
+  }
+}
+
+/// Few rows of shallow trees, or any of deep ones. `shift`: of the columns, where they are ranked too; else
+/// 0.
 template <class Number>
-void CompactForest::walk_or_relay(const PackedTrees& trees, std::uint32_t rows, Number* margins) noexcept {
+void CompactForest::walk_or_relay(const PackedTrees& trees, std::uint32_t rows, std::uint32_t shift,
+                                  Number* margins) noexcept {
   const Sums<Number>& ways = kernels_.sums<Number>();
   const Leaves<Number>& leaves = layout_.leaves<Number>();
-  if (ways.relay != nullptr && !trees.relay_nodes.empty()) {
+  if (relays_ && !trees.relay_nodes.empty()) {
     const RelayView<Number> view{.nodes = trees.relay_nodes.data(),
                                  .leaves = leaves.relay.data(),
                                  .vectors = layout_.relay_vectors.data(),
@@ -112,6 +139,26 @@ void CompactForest::walk_or_relay(const PackedTrees& trees, std::uint32_t rows, 
     ways.relay(view, bytes_.data(), rows, margins);
     return;
   }
+  if (!trees.leap_crowns.empty()) {
+    const bool many = shift != 0 && rows >= kernels_.crown_rows && !trees.crown_nodes.empty();
+    const LeapView<Number> view{.words = trees.words.data(),
+                                .leaves = leaves.walk.data(),
+                                .crowns = trees.leap_crowns.data(),
+                                .crown_nodes = trees.crown_nodes.data(),
+                                .columns = many ? columns_.data() : nullptr,
+                                .shift = shift,
+                                .bases = layout_.bases.data(),
+                                .levels = layout_.levels.data(),
+                                .tree_groups = layout_.tree_groups.data(),
+                                .tree_count = layout_.tree_count(),
+                                .planes = trees.planes,
+                                .stride = stride_,
+                                .row_words = row_words_,
+                                .groups = layout_.groups,
+                                .base_margins = leaves.base_margins.data()};
+    ways.leap(view, bytes_.data(), rows, words_.data(), margins);
+    return;
+  }
   const WalkView<Number> view{.words = trees.words.data(),
                               .leaves = leaves.walk.data(),
                               .crowns = trees.crowns.data(),
@@ -119,7 +166,6 @@ void CompactForest::walk_or_relay(const PackedTrees& trees, std::uint32_t rows, 
                               .levels = layout_.levels.data(),
                               .tree_groups = layout_.tree_groups.data(),
                               .tree_count = layout_.tree_count(),
-                              .plane_bits = trees.plane_bits,
                               .stride = stride_,
                               .groups = layout_.groups,
                               .base_margins = leaves.base_margins.data()};

@@ -38,16 +38,20 @@ class CompactForest {
                     std::size_t next_plane) noexcept;
   [[nodiscard]] bool tournament_pays(std::uint32_t rows) const noexcept;
   template <class Number>
-  void walk_or_relay(const PackedTrees& trees, std::uint32_t rows, Number* margins) noexcept;
+  void walk_or_relay(const PackedTrees& trees, std::uint32_t rows, std::uint32_t shift,
+                     Number* margins) noexcept;
+  void turn(std::uint32_t planes, std::uint32_t rows, std::uint32_t shift) noexcept;
 
   Layout layout_;
   const Kernels& kernels_;
   std::uint32_t stride_ = 0;             // bytes of a row's ranks
+  std::uint32_t row_words_ = 0;          // scratch of a row
+  bool relays_ = false;                  // few rows are relayed; else they leap or walk
   std::uint64_t tournament_cost_ = 0;    // of tournament_rows rows; 0: there is no tournament
-  std::uint64_t row_cost_ = 0;           // of one row, walked or relayed
+  std::uint64_t row_cost_ = 0;           // of one row by that way
   AlignedVector<std::uint8_t> bytes_;    // [kBlockRows][stride_]
   AlignedVector<std::uint8_t> columns_;  // [planes][kBlockRows]
-  AlignedVector<std::uint32_t> words_;   // [kBlockRows][kRowWords]
+  AlignedVector<std::uint32_t> words_;   // [kBlockRows][row_words_]
   AlignedVector<float> sums_;            // [groups][kBlockRows]: one of the two
   AlignedVector<double> wide_sums_;
 };

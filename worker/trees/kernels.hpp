@@ -1,8 +1,9 @@
 // What the kernels of tier 1 are given: plain arrays, and one table of functions for each instruction set.
 //
 //   float rows ──rank_rows────▶ bytes [row][plane] ──relay───────▶ margins   few rows, shallow trees
-//             │                                    ├──walk────────▶ margins   few rows, deep trees
-//             │                                    └──descend─────▶ margins   many rows, deep trees
+//             │                                    ├──leap────────▶ margins   deep trees
+//             │                                    └──walk, descend──▶ margins   so many planes that a leap
+//             │                                                                  cannot look them up
 //             └──rank_columns──▶ bytes [plane][row] ──tournament──▶ margins   many rows
 //
 // Leaves, sums and margins are Numbers: float or, for wide forests, double.
@@ -31,7 +32,10 @@ inline constexpr std::uint32_t kRelayTrees = 32;        // trees that are relaye
 inline constexpr std::uint32_t kRelayPlanes = 64;       // that a relay can look up
 inline constexpr std::uint32_t kVectorTrees = 16;       // trees that are walked together
 inline constexpr std::uint32_t kCrown = 7;              // nodes of a tree's first three levels
-inline constexpr std::uint32_t kRowWords = 32;          // scratch of the walk for one row, in 32-bit words
+inline constexpr std::uint32_t kRowWords = 32;          // scratch of a leap for one row, in 32-bit words
+inline constexpr std::uint32_t kLeapPlanes = 256;       // that a node of a leap can name
+inline constexpr std::uint32_t kCrownNodes = 63;  // of the first six levels, which a tournament may decide
+inline constexpr std::uint32_t kLeapNodes = 8;    // halves of words: seven nodes, after one that is unused
 
 /// How rows become ranks.
 ///   tables    [planes][kRankTable]: the thresholds at 15, 31, …, 239 and NaN, then all in order, then NaN
@@ -88,7 +92,6 @@ struct WalkView {
   const std::uint32_t* levels = nullptr;  // [vector]: blocks on the longest way down
   const std::uint32_t* tree_groups = nullptr;
   std::uint32_t tree_count = 0;
-  std::uint32_t plane_bits = 0;
   std::uint32_t stride = 0;  // bytes from one row's ranks to the next
   std::uint32_t groups = 0;
   const Number* base_margins = nullptr;  // [groups]
@@ -119,6 +122,31 @@ struct RelayView {
   const Number* base_margins = nullptr;  // [groups]
 };
 
+/// Trees of which three levels are decided at once: the blocks of the walk, with narrower nodes.
+///
+///   block    u16 [kLeapNodes] nodes, 16 bytes unused, u32 [8] exits as in a walk
+///   node     rank above which a row goes right in the high byte, plane in the low one; the unused one has
+///   the
+///            rank 255, which no rank exceeds
+template <class Number>
+struct LeapView {
+  const std::uint32_t* words = nullptr;
+  const Number* leaves = nullptr;               // only in double
+  const std::uint16_t* crowns = nullptr;        // [tree][kLeapNodes]
+  const TournamentNode* crown_nodes = nullptr;  // [tree][kCrownNodes]: the first six levels, for many rows
+  const std::uint8_t* columns = nullptr;        // ranks by columns, as a tournament's; null: few rows
+  std::uint32_t shift = 0;                      // of columns
+  const std::uint32_t* bases = nullptr;         // [tree]: its first word
+  const std::uint32_t* levels = nullptr;        // [vector]: blocks on the longest way down
+  const std::uint32_t* tree_groups = nullptr;
+  std::uint32_t tree_count = 0;
+  std::uint32_t planes = 0;
+  std::uint32_t stride = 0;     // bytes from one row's ranks to the next
+  std::uint32_t row_words = 0;  // scratch from one row to the next, in 32-bit words
+  std::uint32_t groups = 0;
+  const Number* base_margins = nullptr;  // [groups]
+};
+
 /// The walk by plain instructions, as Sums::walk.
 template <class Number>
 void walk_plainly(const WalkView<Number>& view, const std::uint8_t* bytes, std::uint32_t rows,
@@ -136,7 +164,7 @@ void descend(const WalkView<Number>& view, const std::uint8_t* bytes, std::uint3
 extern template void descend(const WalkView<float>&, const std::uint8_t*, std::uint32_t, float*);
 extern template void descend(const WalkView<double>&, const std::uint8_t*, std::uint32_t, double*);
 
-/// The three ways from ranks to margins, each of which starts at the base margins.
+/// The ways from ranks to margins, each of which starts at the base margins.
 template <class Number>
 struct Sums {
   /// `columns` has 1 << shift rows in each plane, at least `rows` rounded up to tournament_rows.
@@ -153,6 +181,11 @@ struct Sums {
   ///   margins  [rows][groups]
   void (*walk)(const WalkView<Number>& view, const std::uint8_t* bytes, std::uint32_t rows,
                std::uint32_t* words, Number* margins) = nullptr;
+
+  /// The same for up to kLeapPlanes planes, of the layout that a LeapView shows.
+  ///   words    scratch [rows][row_words], aligned to 64 bytes
+  void (*leap)(const LeapView<Number>& view, const std::uint8_t* bytes, std::uint32_t rows,
+               std::uint32_t* words, Number* margins) = nullptr;
 };
 
 /// One instruction set's functions. `rows` is at most kBlockRows everywhere.
@@ -164,6 +197,8 @@ struct Kernels {
   std::uint32_t relay_leaves_cost = 0;  // of the leaves of 32 trees, in the same
   std::uint32_t descend_rows = 0;       // from so many on, descend() is faster than walk(); 0: never
   std::uint32_t walk_cost = 0;          // of three levels of sixteen walks, in comparisons of a tournament
+  std::uint32_t leap_cost = 0;          // of the same for a leap
+  std::uint32_t crown_rows = 0;         // from so many on, leaps begin with a tournament of six levels
 
   /// Writes `planes` ranks for each row (NaN: 0) and says whether any number of these rows is NaN.
   bool (*rank_rows)(const RankView& view, const float* x, std::uint32_t columns, std::uint32_t rows,

@@ -1,4 +1,4 @@
-// AVX-512 with byte compares (F, BW, DQ, VL): 64 rows in one comparison, sixteen trees in one walk.
+// AVX-512 with byte compares (F, BW, DQ, VL): 64 rows in one comparison, four trees in one leap.
 //
 // A tournament's comparison makes a mask, and one masked addition both chooses and numbers. Leaf values come
 // from registers by permutation. vpermt2ps looks at the low bits of each word only, so the numbers of rows 0,
@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "worker/trees/kernels.hpp"
+#include "worker/trees/leap.hpp"
 #include "worker/trees/relay.hpp"
 #include "worker/trees/tournament.hpp"
 #include "worker/trees/walk.hpp"
@@ -24,12 +25,11 @@ template <int kDepth>
     return _mm512_permutexvar_ps(numbers, _mm512_maskz_loadu_ps(present, leaves));
   } else if constexpr (kDepth == 5) {
     return _mm512_permutex2var_ps(_mm512_loadu_ps(leaves), numbers, _mm512_loadu_ps(leaves + 16));
-  } else if constexpr (kDepth == 6) {
-    const __mmask16 upper = _mm512_movepi32_mask(_mm512_slli_epi32(numbers, 26));
-    return _mm512_mask_blend_ps(upper, leaves_of<5>(numbers, leaves), leaves_of<5>(numbers, leaves + 32));
   } else {
-    const __m512i clean = _mm512_and_si512(numbers, _mm512_set1_epi32((1 << kDepth) - 1));
-    return _mm512_i32gather_ps(clean, leaves, 4);
+    // The highest bit chooses between two halves; it is moved to the sign.
+    const __mmask16 upper = _mm512_movepi32_mask(_mm512_slli_epi32(numbers, 32 - kDepth));
+    return _mm512_mask_blend_ps(upper, leaves_of<kDepth - 1>(numbers, leaves),
+                                leaves_of<kDepth - 1>(numbers, leaves + (1 << (kDepth - 1))));
   }
 }
 
@@ -208,70 +208,6 @@ struct Words16 {
   return _mm512_cmpgt_epu32_mask(rank_on_top, node);
 }
 
-/// Up to 64 planes: all ranks of a row are one register, and a permutation finds them. Plane p is a byte of
-/// word p % 16, and a rotation by (p / 16) bytes brings it to the top. The rotation's count is taken from the
-/// node by one shift, which leaves three bits of p % 16 below it; each word is rotated back by those in
-/// advance.
-struct OneRegister {
-  using Row = __m512i;
-
-  template <class View>
-  static void prepare(const View& /*view*/, const std::uint8_t* bytes, std::uint32_t* words) {
-    const auto* const quarters = reinterpret_cast<const __m128i*>(bytes);
-    __m512i row = _mm512_setzero_si512();
-    for (int quarter = 0; quarter < 4; ++quarter) {
-      row = _mm512_or_si512(_mm512_slli_epi32(row, 8),
-                            _mm512_cvtepu8_epi32(_mm_loadu_si128(quarters + quarter)));
-    }
-    const __m512i in_advance = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
-    _mm512_store_si512(words, _mm512_rorv_epi32(row, in_advance));
-  }
-  template <class View>
-  static Row row(const View& /*view*/, const std::uint8_t* /*bytes*/, const std::uint32_t* words) {
-    return _mm512_load_si512(words);
-  }
-  template <class View>
-  [[gnu::always_inline]] static inline __mmask16 right(const View& /*view*/, Row row, __m512i node) {
-    const __m512i word = _mm512_permutexvar_epi32(node, row);
-    const __m512i turned = _mm512_rolv_epi32(word, _mm512_srli_epi32(node, 1));
-    return above(_mm512_and_si512(turned, _mm512_set1_epi32(static_cast<int>(0xff000000U))), node);
-  }
-};
-
-/// Up to 128 planes: the same with two registers; plane p is a byte of word p % 32.
-struct TwoRegisters {
-  struct Row {
-    __m512i low;
-    __m512i high;
-  };
-
-  template <class View>
-  static void prepare(const View& /*view*/, const std::uint8_t* bytes, std::uint32_t* words) {
-    for (std::size_t half = 0; half < 2; ++half) {
-      const auto* const from = reinterpret_cast<const __m128i*>(bytes + 16 * half);
-      __m512i row = _mm512_setzero_si512();
-      for (std::size_t quarter = 0; quarter < 4; ++quarter) {
-        row = _mm512_or_si512(_mm512_slli_epi32(row, 8),
-                              _mm512_cvtepu8_epi32(_mm_loadu_si128(from + 2 * quarter)));
-      }
-      const __m512i in_advance =
-          _mm512_add_epi32(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3),
-                           _mm512_set1_epi32(static_cast<int>(4 * half)));
-      _mm512_store_si512(words + 16 * half, _mm512_rorv_epi32(row, in_advance));
-    }
-  }
-  template <class View>
-  static Row row(const View& /*view*/, const std::uint8_t* /*bytes*/, const std::uint32_t* words) {
-    return {_mm512_load_si512(words), _mm512_load_si512(words + 16)};
-  }
-  template <class View>
-  [[gnu::always_inline]] static inline __mmask16 right(const View& /*view*/, const Row& row, __m512i node) {
-    const __m512i word = _mm512_permutex2var_epi32(row.low, node, row.high);
-    const __m512i turned = _mm512_rolv_epi32(word, _mm512_srli_epi32(node, 2));
-    return above(_mm512_and_si512(turned, _mm512_set1_epi32(static_cast<int>(0xff000000U))), node);
-  }
-};
-
 /// Any number of planes: ranks are gathered from memory.
 struct FromMemory {
   using Row = const std::uint8_t*;
@@ -286,6 +222,50 @@ struct FromMemory {
   [[gnu::always_inline]] static inline __mmask16 right(const View& /*view*/, Row row, __m512i node) {
     const __m512i plane = _mm512_and_si512(node, _mm512_set1_epi32(0xffffff));
     return above(_mm512_slli_epi32(_mm512_i32gather_epi32(plane, row, 1), 24), node);
+  }
+};
+
+/// Four blocks in a register. A row's ranks, one to a word's high byte, are kPairs pairs of registers of 64
+/// planes; a permutation looks at the low six bits of a node, the next ones choose among the pairs. Where the
+/// ranks are equal the node is not smaller, whatever its plane.
+template <std::size_t kPairs>
+struct LeapWords {
+  struct Row {
+    __m512i ranks[2 * kPairs];
+  };
+  static void prepare(const std::uint8_t* bytes, std::uint32_t* words) {
+    for (std::size_t part = 0; part < 2 * kPairs; ++part) {
+      const __m512i wide =
+          _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes + 32 * part)));
+      _mm512_store_si512(words + 16 * part, _mm512_slli_epi16(wide, 8));
+    }
+  }
+  [[gnu::always_inline]] static inline Row row(const std::uint8_t* /*bytes*/, const std::uint32_t* words) {
+    Row row;
+    for (std::size_t part = 0; part < 2 * kPairs; ++part) {
+      row.ranks[part] = _mm512_load_si512(words + 16 * part);
+    }
+    return row;
+  }
+  [[gnu::always_inline]] static inline std::uint32_t decide(const Row& row, const void* a, const void* b,
+                                                            const void* c, const void* d) {
+    const auto one = [](const void* from) { return _mm_load_si128(static_cast<const __m128i*>(from)); };
+    const __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(one(a)), one(b), 1);
+    const __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(one(c)), one(d), 1);
+    const __m512i nodes = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+    const auto pair = [&](std::size_t number) {
+      return _mm512_permutex2var_epi16(row.ranks[2 * number], nodes, row.ranks[2 * number + 1]);
+    };
+    __m512i ranks = pair(0);
+    if constexpr (kPairs > 1) {
+      const __mmask32 second = _mm512_test_epi16_mask(nodes, _mm512_set1_epi16(0x40));
+      ranks = _mm512_mask_blend_epi16(second, ranks, pair(1));
+      if constexpr (kPairs > 2) {
+        const __mmask32 third = _mm512_test_epi16_mask(nodes, _mm512_set1_epi16(0x80));
+        ranks = _mm512_mask_blend_epi16(third, ranks, _mm512_mask_blend_epi16(second, pair(2), pair(3)));
+      }
+    }
+    return _mm512_cmpgt_epu16_mask(ranks, nodes);
   }
 };
 
@@ -397,9 +377,15 @@ void tournament(const TournamentView<Number>& view, const std::uint8_t* columns,
 template <class Number>
 void walk(const WalkView<Number>& view, const std::uint8_t* bytes, std::uint32_t rows, std::uint32_t* words,
           Number* margins) {
-  if (view.plane_bits == 6) return walk_all<Words16, OneRegister>(view, bytes, rows, words, margins);
-  if (view.plane_bits == 7) return walk_all<Words16, TwoRegisters>(view, bytes, rows, words, margins);
   walk_all<Words16, FromMemory>(view, bytes, rows, words, margins);
+}
+
+template <class Number>
+void leap(const LeapView<Number>& view, const std::uint8_t* bytes, std::uint32_t rows, std::uint32_t* words,
+          Number* margins) {
+  if (view.planes <= 64) return leap_all<LeapWords<1>, Rows64>(view, bytes, rows, words, margins);
+  if (view.planes <= 128) return leap_all<LeapWords<2>, Rows64>(view, bytes, rows, words, margins);
+  leap_all<LeapWords<4>, Rows64>(view, bytes, rows, words, margins);
 }
 
 }  // namespace
@@ -411,9 +397,11 @@ constinit const Kernels kAvx512Kernels{
     .relay_cost = 22,
     .relay_leaves_cost = 5100,
     .walk_cost = 60,
+    .leap_cost = 28,
+    .crown_rows = 64,
     .rank_rows = rank_rows,
     .rank_columns = rank_columns,
-    .narrow = {.tournament = tournament, .relay = relay_all<Relay>, .walk = walk},
-    .wide = {.tournament = tournament, .relay = relay_all<Relay>, .walk = walk}};
+    .narrow = {.tournament = tournament, .relay = relay_all<Relay>, .walk = walk, .leap = leap},
+    .wide = {.tournament = tournament, .relay = relay_all<Relay>, .walk = walk, .leap = leap}};
 
 }  // namespace tutti::trees

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "worker/trees/kernels.hpp"
+#include "worker/trees/leap.hpp"
 #include "worker/trees/tournament.hpp"
 #include "worker/trees/walk.hpp"
 
@@ -126,6 +127,33 @@ struct FromMemory {
   }
 };
 
+/// Node by node: what others ask at once is here no more than the three nodes of the way.
+struct LeapPlainly {
+  using Row = const std::uint8_t*;
+
+  static void prepare(const std::uint8_t* /*bytes*/, std::uint32_t* /*words*/) {}
+  [[gnu::always_inline]] static inline Row row(const std::uint8_t* bytes, const std::uint32_t* /*words*/) {
+    return bytes;
+  }
+  [[gnu::always_inline]] static inline std::uint32_t decide(Row row, const void* a, const void* b,
+                                                            const void* c, const void* d) {
+    const std::uint16_t* const blocks[4] = {
+        static_cast<const std::uint16_t*>(a), static_cast<const std::uint16_t*>(b),
+        static_cast<const std::uint16_t*>(c), static_cast<const std::uint16_t*>(d)};
+    std::uint32_t decisions = 0;
+    for (unsigned block = 0; block < 4; ++block) {
+      std::uint32_t node = 1;
+      for (int level = 0; level < 3; ++level) {
+        const std::uint32_t limit = blocks[block][node];
+        const auto right = static_cast<std::uint32_t>(row[limit & 255U] > limit >> 8);
+        decisions |= right << (8 * block + node);
+        node = 2 * node + right;
+      }
+    }
+    return decisions;
+  }
+};
+
 /// How many of sixteen numbers are <= x.
 [[gnu::always_inline]] inline unsigned count16(const float* numbers, float x) {
   unsigned count = 0;
@@ -196,14 +224,17 @@ template void walk_plainly(const WalkView<float>&, const std::uint8_t*, std::uin
 template void walk_plainly(const WalkView<double>&, const std::uint8_t*, std::uint32_t, std::uint32_t*,
                            double*);
 
-constinit const Kernels kPortableKernels{.name = "portable",
-                                         .tournament_rows = 16,
-                                         .wide_percent = 90,
-                                         .descend_rows = 8,
-                                         .walk_cost = 80,
-                                         .rank_rows = rank_rows,
-                                         .rank_columns = rank_columns,
-                                         .narrow = {.tournament = tournament, .walk = walk_plainly},
-                                         .wide = {.tournament = tournament, .walk = walk_plainly}};
+constinit const Kernels kPortableKernels{
+    .name = "portable",
+    .tournament_rows = 16,
+    .wide_percent = 90,
+    .descend_rows = 8,
+    .walk_cost = 80,
+    .leap_cost = 80,
+    .crown_rows = 32,
+    .rank_rows = rank_rows,
+    .rank_columns = rank_columns,
+    .narrow = {.tournament = tournament, .walk = walk_plainly, .leap = leap_all<LeapPlainly, Rows16>},
+    .wide = {.tournament = tournament, .walk = walk_plainly, .leap = leap_all<LeapPlainly, Rows16>}};
 
 }  // namespace tutti::trees

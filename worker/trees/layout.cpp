@@ -21,6 +21,8 @@ constexpr std::uint32_t kPlanesMax = 1U << 14;                 // ranks of a blo
 constexpr std::size_t kNodesAtOnce = 300'000;                  // measured: 90 ns a node
 constexpr std::size_t kPaddingMax = 6;                         // tournament slots for each node of the forest
 constexpr std::uint32_t kLeafRank = 255;
+constexpr std::uint32_t kCrownLevels = 6;
+static_assert((1U << kCrownLevels) - 1 == kCrownNodes);
 static_assert(kPlanesMax <= 1U << 24 && kNodesMax / 2 + 8 < 0x7fffffU, "they fit a node and an exit");
 
 bool is_inner(const TreeNode& node) noexcept { return (node.bits & TreeNode::kInner) != 0; }
@@ -28,11 +30,6 @@ std::uint32_t feature_of(const TreeNode& node) noexcept { return node.bits & Tre
 
 /// Both zeros are one number.
 float threshold_of(const TreeNode& node) noexcept { return node.value + 0.0F; }
-
-/// Bits of a node that say its plane: 6 and 7 where kernels hold a row's ranks in one or two registers.
-std::uint32_t bits_for(std::uint32_t planes) noexcept {
-  return std::max<std::uint32_t>(6, static_cast<std::uint32_t>(std::bit_width(std::max(planes, 1U) - 1)));
-}
 
 }  // namespace
 
@@ -96,6 +93,10 @@ class LayoutBuilder::Work {
     std::uint32_t rank = kLeafRank;  // goes right above it
 
     [[nodiscard]] std::uint32_t word() const noexcept { return rank << 24 | plane; }
+    /// The same where planes are few.
+    [[nodiscard]] std::uint16_t half() const noexcept {
+      return static_cast<std::uint16_t>(rank << 8 | plane);
+    }
   };
 
   [[nodiscard]] std::string check() const {
@@ -267,8 +268,11 @@ class LayoutBuilder::Work {
       if (missing && layout_.copied_from.empty()) break;
       PackedTrees& packed = missing ? layout_.missing : layout_.complete;
       packed.planes = planes(missing);
-      packed.plane_bits = bits_for(packed.planes);
-      packed.crowns.resize(layout_.bases.size() * kCrown);
+      if (packed.planes <= kLeapPlanes) {
+        packed.leap_crowns.resize(layout_.bases.size() * kLeapNodes);
+      } else {
+        packed.crowns.resize(layout_.bases.size() * kCrown);
+      }
       if (tournament_ && packed.planes <= kRelayPlanes)
         packed.relay_nodes.resize(std::size_t{relay_nodes()} * kRelayTrees);
     }
@@ -346,8 +350,13 @@ class LayoutBuilder::Work {
   /// Returns its nodes.
   std::size_t pack_tree(PackedTrees& packed, std::size_t tree, bool missing) {
     if (tree >= forest_.trees.size()) {
-      for (std::uint32_t node = 0; node < kCrown; ++node)
-        crown_word(packed, tree, node) = crown_word(packed, 0, node);
+      if (packed.leap_crowns.empty()) {
+        for (std::uint32_t node = 0; node < kCrown; ++node)
+          crown_word(packed, tree, node) = crown_word(packed, 0, node);
+      } else {
+        std::copy_n(packed.leap_crowns.begin(), kLeapNodes,
+                    packed.leap_crowns.begin() + static_cast<std::ptrdiff_t>(tree * kLeapNodes));
+      }
       layout_.bases[tree] = layout_.bases[0];
       return 1;
     }
@@ -359,10 +368,19 @@ class LayoutBuilder::Work {
     }
     layout_.bases[tree] = static_cast<std::uint32_t>(packed.words.size());
     const std::array<std::uint32_t, kBlockWords> crown = three_levels(tree, 0);
-    for (std::uint32_t node = 0; node < kCrown; ++node)
-      crown_word(packed, tree, node) = comparisons_[crown[node + 1]].word();
+    for (std::uint32_t node = 1; node <= kCrown; ++node) {
+      if (packed.leap_crowns.empty()) {
+        crown_word(packed, tree, node - 1) = comparisons_[crown[node]].word();
+      } else {
+        packed.leap_crowns[tree * kLeapNodes + node] = comparisons_[crown[node]].half();
+      }
+    }
+    if (!packed.leap_crowns.empty()) packed.leap_crowns[tree * kLeapNodes] = Comparison{}.half();
     pack_blocks(packed, tree, crown);
-    if (!tournament_) return nodes;
+    if (!tournament_) {
+      if (!packed.leap_crowns.empty()) pad(packed.crown_nodes, tree, 0, kCrownLevels);
+      return nodes;
+    }
     const std::uint32_t depth = depth_of(tree);
     if (!missing) {
       layout_.tournament_trees.push_back(
@@ -372,7 +390,8 @@ class LayoutBuilder::Work {
            .group = forest_.trees[tree].group});
       tournament_leaves_ += 1U << depth;
     }
-    pad(packed, tree, 0, depth, !missing);
+    pad(packed.tournament_nodes, tree, 0, depth);
+    if (!missing) pad_leaves(tree, 0, depth);
     if (!packed.relay_nodes.empty()) pack_relay(packed, tree);
     return nodes;
   }
@@ -430,9 +449,7 @@ class LayoutBuilder::Work {
     std::vector<std::uint32_t> roots(crown.begin() + 8, crown.end());
     for (std::size_t block = 0; block < roots.size(); ++block) {
       const std::array<std::uint32_t, kBlockWords> nodes = three_levels(tree, roots[block]);
-      packed.words.push_back(0);
-      for (std::uint32_t number = 1; number < 8; ++number)
-        packed.words.push_back(comparisons_[nodes[number]].word());
+      push_nodes(packed, nodes);
       for (std::uint32_t number = 8; number < kBlockWords; ++number) {
         const Step& step = steps_[first_step_[tree] + nodes[number]];
         if (is_inner(forest_.nodes[step.node])) {
@@ -445,14 +462,35 @@ class LayoutBuilder::Work {
     }
   }
 
-  /// Appends the subtree at `at` as a complete one of `depth` levels. Below a leaf all leaves are equal, so
-  /// what is compared there does not matter.
-  void pad(PackedTrees& packed, std::size_t tree, std::uint32_t at, std::uint32_t depth, bool leaves_too) {
+  /// Appends the first half of a block.
+  void push_nodes(PackedTrees& packed, const std::array<std::uint32_t, kBlockWords>& nodes) {
+    if (packed.leap_crowns.empty()) {
+      packed.words.push_back(0);
+      for (std::uint32_t number = 1; number < 8; ++number)
+        packed.words.push_back(comparisons_[nodes[number]].word());
+      return;
+    }
+    std::array<std::uint16_t, kBlockWords> halves{};
+    halves[0] = Comparison{}.half();
+    for (std::uint32_t number = 1; number < 8; ++number) halves[number] = comparisons_[nodes[number]].half();
+    const auto words = std::bit_cast<std::array<std::uint32_t, kBlockWords / 2>>(halves);
+    packed.words.insert(packed.words.end(), words.begin(), words.end());
+  }
+
+  /// Appends the first `depth` levels of the subtree at `at`. Below a leaf nothing goes right.
+  void pad(std::vector<TournamentNode>& nodes, std::size_t tree, std::uint32_t at, std::uint32_t depth) {
+    if (depth == 0) return;
     const Step& step = steps_[first_step_[tree] + at];
-    const TreeNode& node = forest_.nodes[step.node];
-    if (!is_inner(node)) {
-      packed.tournament_nodes.resize(packed.tournament_nodes.size() + (std::size_t{1} << depth) - 1);
-      if (!leaves_too) return;
+    const bool inner = is_inner(forest_.nodes[step.node]);
+    pad(nodes, tree, step.left, depth - 1);
+    pad(nodes, tree, inner ? step.left + 1 : at, depth - 1);
+    nodes.push_back({.threshold = comparisons_[at].rank * 0x01010101U, .plane = comparisons_[at].plane});
+  }
+
+  /// Appends the leaves of the subtree at `at`, each as often as it would have leaves at `depth` below it.
+  void pad_leaves(std::size_t tree, std::uint32_t at, std::uint32_t depth) {
+    const Step& step = steps_[first_step_[tree] + at];
+    if (!is_inner(forest_.nodes[step.node])) {
       with_leaves([&]<class Number>(Leaves<Number>& leaves) {
         leaves.tournament.resize(leaves.tournament.size() + (std::size_t{1} << depth),
                                  static_cast<Number>(value_of(tree, step.node)));
@@ -460,10 +498,8 @@ class LayoutBuilder::Work {
       return;
     }
     assert(depth > 0);
-    pad(packed, tree, step.left, depth - 1, leaves_too);
-    pad(packed, tree, step.left + 1, depth - 1, leaves_too);
-    packed.tournament_nodes.push_back(
-        {.threshold = comparisons_[at].rank * 0x01010101U, .plane = comparisons_[at].plane});
+    pad_leaves(tree, step.left, depth - 1);
+    pad_leaves(tree, step.left + 1, depth - 1);
   }
 
   const Forest& forest_;
@@ -508,6 +544,7 @@ std::size_t bytes_of_vector(const Vector& vector) noexcept {
 
 std::size_t bytes_of_packed(const PackedTrees& packed) noexcept {
   return bytes_of_vector(packed.words) + bytes_of_vector(packed.crowns) +
+         bytes_of_vector(packed.leap_crowns) + bytes_of_vector(packed.crown_nodes) +
          bytes_of_vector(packed.tournament_nodes) + bytes_of_vector(packed.relay_nodes);
 }
 

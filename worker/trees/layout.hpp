@@ -1,6 +1,6 @@
 // A forest as the kernels want it: thresholds ranked, nodes packed, trees padded for the tournament.
 //
-//   Forest ──collect thresholds──▶ planes ──pack──▶ walk, for missing numbers and without
+//   Forest ──collect thresholds──▶ planes ──pack──▶ leap or walk, for missing numbers and without
 //                                        └──pad───▶ tournament, where all trees are shallow enough
 //
 // Everything here is derived from the Forest and gives the same bits as it does. Nodes exist twice where some
@@ -43,9 +43,10 @@ using AlignedVector = std::vector<T, CacheLineAllocator<T>>;
 /// Trees of which every comparison is against a plane: one of the two ways to see missing numbers.
 struct PackedTrees {
   std::uint32_t planes = 0;
-  std::uint32_t plane_bits = 0;
-  AlignedVector<std::uint32_t> words;  // blocks
-  AlignedVector<std::uint32_t> crowns;
+  AlignedVector<std::uint32_t> words;            // blocks, of leaps or of walks
+  AlignedVector<std::uint32_t> crowns;           // of walks
+  AlignedVector<std::uint16_t> leap_crowns;      // of leaps, [trees, padded][kLeapNodes]; empty: no leaps
+  std::vector<TournamentNode> crown_nodes;       // of leaps where there is no tournament, [tree][kCrownNodes]
   std::vector<TournamentNode> tournament_nodes;  // empty: no tournament
   AlignedVector<std::uint16_t> relay_nodes;      // empty: no relay
 };
