@@ -105,7 +105,7 @@ Consumed consume(RingReader<Answer, Load>& ring, const std::optional<Expected>& 
     return consumed;
   }
   if (!expected->wanted) {
-    consumed.fate = {.state = VoteState::late};
+    consumed.fate = {.state = expected->probe ? VoteState::voted : VoteState::late};
     return consumed;
   }
   const std::size_t count = std::size_t{expected->rows} * form.outputs;

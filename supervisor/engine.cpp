@@ -71,6 +71,7 @@ Engine::Engine(std::shared_ptr<const EnsembleConfig> config, const LaunchOptions
       combiner_(std::move(combiner)),
       distances_(config_.members.size()),
       values_(config_.members.size()),
+      row_fingerprints_(config_.limits.rows),
       fingerprint_key_(random_key()) {
   const std::uint32_t isolates = core_.isolates();
   const SpinPlan spin = spin_plan(config_);
@@ -108,13 +109,23 @@ Result<std::uint32_t> Engine::accept(MatrixView x, Time now, Time deadline) {
                                              config_.limits.rows, config_.features)});
   }
   std::optional<Fingerprint> fingerprint;
+  std::span<const Fingerprint> rows;
   if (core_.wants_fingerprints(now)) {
     fingerprint =
         fingerprint_of(std::as_bytes(std::span(x.data, std::size_t{x.rows} * x.columns)), fingerprint_key_);
+    if (x.rows > 1 && core_.wants_row_fingerprints()) rows = fingerprints_of_rows(x);
   }
-  auto slot = core_.submit(now, deadline, x.rows, fingerprint);
+  auto slot = core_.submit(now, deadline, x.rows, fingerprint, rows);
   if (slot) copy_in(input_.data() + *slot * slot_bytes_, x.data, x.bytes());
   return slot;
+}
+
+std::span<const Fingerprint> Engine::fingerprints_of_rows(MatrixView x) {
+  for (std::uint32_t row = 0; row < x.rows; ++row) {
+    const std::span values(x.data + std::size_t{row} * x.columns, x.columns);
+    row_fingerprints_[row] = fingerprint_of(std::as_bytes(values), fingerprint_key_);
+  }
+  return std::span(row_fingerprints_).first(x.rows);
 }
 
 Result<void> Engine::submit(MatrixView x, Time now, Time deadline, Prediction& prediction, Waiter& waiter) {
@@ -196,6 +207,9 @@ void Engine::carry_out() {
       case Action::Kind::finish:
         finish(action.slot);
         break;
+      case Action::Kind::tell_row:
+        tell_row(action);
+        break;
       case Action::Kind::kill:
       case Action::Kind::spawn:
       case Action::Kind::start_template:
@@ -208,11 +222,10 @@ void Engine::carry_out() {
 }
 
 void Engine::publish(const Action& action) {
-  const Pending& request = core_.pending(action.slot);
   links_[action.isolate]->publish({.id = action.id,
-                                   .input_offset = action.slot * slot_bytes_,
-                                   .deadline_ns = request.deadline.time_since_epoch().count(),
-                                   .rows = request.rows,
+                                   .input_offset = offset_of(action.slot, action.first_row),
+                                   .deadline_ns = action.deadline.time_since_epoch().count(),
+                                   .rows = action.rows,
                                    .reserved0 = 0,
                                    .reserved = {}});
   asked_.push_back(action.isolate);

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -163,6 +164,11 @@ class Engine {
   void carry_out();
   void carry_out_process(const Action& action);
   void publish(const Action& action);
+  std::span<const Fingerprint> fingerprints_of_rows(MatrixView x);
+  /// Where in `input` a row of a slot lies.
+  [[nodiscard]] std::size_t offset_of(std::uint32_t slot, std::uint32_t row) const noexcept {
+    return slot * slot_bytes_ + std::size_t{row} * config_.features * sizeof(float);
+  }
   void wake_asked();
   bool drain(std::uint32_t isolate, Time now);
   void take_hello(std::uint32_t isolate, Time now);
@@ -193,6 +199,7 @@ class Engine {
   void tell(Event::Kind kind, std::uint32_t isolate, Time now, VoteFate cause = {});
   void tell_start(std::uint32_t isolate, Time now);
   void tell_kill(std::uint32_t isolate);
+  void tell_row(const Action& action);
   void tell_readiness(Time now);
   /// Of the isolate's process; 0 while there is none.
   [[nodiscard]] pid_t pid_of(std::uint32_t isolate) const;
@@ -225,10 +232,11 @@ class Engine {
   std::vector<MemberTally> tallies_;  // [members]
   EngineCounters counters_;
   Time created_;
-  bool quorum_seen_ = false;       // whether the quorum could be met when that was last told
-  std::vector<double> distances_;  // [members], scratch
-  std::vector<float> values_;      // [members], scratch
-  Fingerprint fingerprint_key_;    // drawn anew at every launch
+  bool quorum_seen_ = false;                   // whether the quorum could be met when that was last told
+  std::vector<double> distances_;              // [members], scratch
+  std::vector<float> values_;                  // [members], scratch
+  std::vector<Fingerprint> row_fingerprints_;  // [limits.rows], scratch
+  Fingerprint fingerprint_key_;                // drawn anew at every launch
 };
 
 }  // namespace tutti

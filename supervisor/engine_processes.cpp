@@ -401,10 +401,11 @@ bool Engine::reap_isolate(const SpawnOrder& order, Time now) {
   drain(isolate, now);
   const auto* dying = std::get_if<Dying>(&core_.life(isolate).state());
   const bool told_why = dying != nullptr && reason_is_told(dying->cause.state);
-  if (const auto slot = core_.blamed(isolate, *seen)) {
+  if (const auto blame = core_.blamed(isolate, *seen)) {
     // The rows are still there: the dead isolate holds the slot.
-    const std::size_t bytes = std::size_t{core_.pending(*slot).rows} * config_.features * sizeof(float);
-    core_.fingerprint(*slot, fingerprint_of({input_.data() + *slot * slot_bytes_, bytes}, fingerprint_key_));
+    const std::size_t bytes = std::size_t{blame->rows.rows} * config_.features * sizeof(float);
+    const std::byte* rows = input_.data() + offset_of(blame->slot, blame->rows.first);
+    core_.fingerprint(*blame, fingerprint_of({rows, bytes}, fingerprint_key_));
   }
   core_.gone(isolate, *seen, now);
   tell(Event::Kind::died, isolate, now, core_.last_cause(isolate));

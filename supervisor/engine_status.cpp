@@ -35,6 +35,14 @@ void Engine::tell_kill(std::uint32_t isolate) {
   if (dying != nullptr) tell(Event::Kind::kill_sent, isolate, monotonic_now(), dying->cause);
 }
 
+void Engine::tell_row(const Action& action) {
+  tell(Event::Kind::row_quarantined, action.isolate, monotonic_now(), quarantined_for_row(action.first_row));
+  log_->warn(
+      "{}: row {} of a batch of {} has killed it: no batch with that row is sent to {} for ten minutes",
+      notes_[action.isolate].name, action.first_row, core_.pending(action.slot).rows,
+      config_.members[action.member].name);
+}
+
 void Engine::tell_readiness(Time now) {
   const bool met = core_.members_ready() >= core_.quorum();
   if (met == quorum_seen_) return;

@@ -107,9 +107,10 @@ struct Event {
     started,       // a worker process runs, its model is not loaded yet
     start_failed,  // cause: what it ended with, if there was a process
     ready,
-    violated,   // wrote what no correct worker writes
-    kill_sent,  // cause: what for
-    died,       // cause: of what
+    violated,         // wrote what no correct worker writes
+    kill_sent,        // cause: what for
+    died,             // cause: of what
+    row_quarantined,  // cause: which row of a batch has killed it
     quorum_lost,
     quorum_regained,
   } kind = Kind::started;

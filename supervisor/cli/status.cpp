@@ -83,13 +83,16 @@ std::string for_people(const Json& status) {
     for (const Json& isolate : member.at("isolates"))
       rows.push_back(row_of(member, isolate, std::exchange(first, false)));
   }
+  const std::uint64_t quarantined = count_of(counters, "rows_quarantined");
   return fmt::format(
       "{} (pid {}): {}, {} of {} members ready, quorum {}, isolation {}; up {}, {} answered, {} "
-      "unanswered, {} in flight\n{}",
+      "unanswered, {} in flight{}\n{}",
       text_of(status, "ensemble"), status.at("pid").get<int>(), text_of(status, "readiness"), ready,
       members.size(), count_of(status, "quorum"), text_of(status, "isolation"), time_of(status, "uptime_ns"),
       format_count(count_of(counters, "answered")), format_count(count_of(counters, "unanswered")),
-      count_of(status, "in_flight"), format_table(rows));
+      count_of(status, "in_flight"),
+      quarantined > 0 ? fmt::format(", {} rows found that kill", format_count(quarantined)) : "",
+      format_table(rows));
 }
 
 int code_of(const std::string& readiness) {

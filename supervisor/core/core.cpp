@@ -10,6 +10,8 @@ namespace tutti {
 Core::Core(const EnsembleConfig& config, std::uint64_t seed, bool templates)
     : random_(seed),
       grace_(config.answer.grace),
+      probe_deadline_(config.answer.deadline),
+      hunt_interval_(Duration(std::chrono::seconds(1)) / std::max(config.restart.rate, 1U)),
       in_flight_max_(config.limits.in_flight),
       quorum_(config.answer.quorum.of(static_cast<std::uint32_t>(config.members.size()))),
       hedges_(config.answer.hedge),
@@ -24,20 +26,22 @@ Core::Core(const EnsembleConfig& config, std::uint64_t seed, bool templates)
                         .templated = templates,
                         .breaker = Breaker(config.answer.breaker),
                         .latency = {},
-                        .extra = {}});
+                        .extra = {},
+                        .hunt = {}});
     for (std::uint32_t i = 0; i < member.instances; ++i) {
       isolates_.push_back({.life = IsolateLife(config.restart), .member = index, .queue = {}});
       isolates_.back().queue.resize(slot_count);
     }
   }
+  guilty_rows_.resize(members_.size());
   slots_.resize(slot_count);
   for (std::uint32_t slot = slot_count; slot > 0; --slot) {
     slots_[slot - 1].votes.resize(members_.size());
     free_.push_back(slot - 1);  // the lowest slot is used first: its lines are warm
   }
   // Between two drains each request causes at most two publishes a member and a finish, each isolate and each
-  // template a kill or spawn.
-  actions_.reserve(slot_count * (2 * members_.size() + 1) + 2 * (isolates_.size() + members_.size()));
+  // template a kill or spawn, each death a row to tell of, and hunts a probe.
+  actions_.reserve(slot_count * (2 * members_.size() + 1) + 3 * isolates_.size() + 2 * members_.size() + 1);
   taken_.reserve(actions_.capacity());
 }
 
@@ -60,6 +64,12 @@ void Core::tick(Time now) {
     if (!tick_isolate(isolate, now) && !refused) refused = isolate;
   }
   first_restart_ = refused.value_or(first_restart_);
+  hunt_on(now);
+}
+
+void Core::close() {
+  closed_ = true;
+  give_up_hunts();
 }
 
 bool Core::wants_fingerprints(Time now) {
@@ -116,7 +126,10 @@ Time Core::wake_at() const {
     if (member.template_life.has_process() || template_wanted(member)) {
       wake = std::min(wake, start_time(member.template_life));
     }
+    if (member.hunt.active()) wake = std::min(wake, member.hunt.until());
   }
+  // A pace that is over does not hold the next probe up: something else does, and will be an event.
+  if (hunts_ > 0 && hunt_pace_ > last_seen_) wake = std::min(wake, hunt_pace_);
   return wake;
 }
 

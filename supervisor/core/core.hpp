@@ -18,13 +18,15 @@
 //
 // An isolate works on one request at a time, in order, so the first unanswered one is what it died of. That
 // input is blamed; what stood behind it is suspect, and suspects are asked one at a time, of one instance
-// only. An input that a member has died of twice is quarantined for that member.
+// only. An input that a member has died of twice is quarantined for that member; which of a batch's rows it
+// died of is then found by halving (hunt.hpp).
 //
 // Invariants: every accepted slot finishes exactly once; outstanding requests of an isolate are answered in
 // the order they were published; outstanding <= slots(), so no ring overflows; nothing is done in the name of
 // a generation that is gone.
 //
-// requests.cpp asks and settles, starts.cpp starts, judges and buries, second_chance.cpp retries and hedges.
+// requests.cpp asks and settles, starts.cpp starts, judges and buries, second_chance.cpp retries and hedges,
+// hunt.cpp looks for rows that kill.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +40,7 @@
 #include "supervisor/core/budget.hpp"
 #include "supervisor/core/counters.hpp"
 #include "supervisor/core/fingerprint.hpp"
+#include "supervisor/core/hunt.hpp"
 #include "supervisor/core/isolate.hpp"
 #include "supervisor/core/latency.hpp"
 #include "supervisor/core/poison.hpp"
@@ -49,10 +52,12 @@ struct Action {
     spawn,    // start a worker for `isolate` (its generation is life(isolate).generation()): a fork of its
               // member's template, or, if `whole`, a process that loads the model itself
     kill,     // SIGKILL the worker of `isolate`
-    publish,  // put the request of `slot` into the ring of `isolate`, with `id`
+    publish,  // put `rows` rows of `slot` from `first_row` on into the ring of `isolate`, with `id`, due at
+              // `deadline`; a `probe` is no request of anybody's
     finish,   // combine and deliver the answer of `slot`, then call release(slot)
     start_template,  // start the template of `member` (its generation is template_life(member).generation())
     kill_template,   // SIGKILL the template of `member`
+    tell_row,        // `first_row` of `slot` has killed `isolate`, and is quarantined for `member`
   };
   Kind kind = Kind::spawn;
   std::uint32_t isolate = 0;
@@ -60,6 +65,17 @@ struct Action {
   std::uint64_t id = 0;
   std::uint32_t member = 0;
   bool whole = true;
+  bool probe = false;
+  std::uint32_t first_row = 0;
+  std::uint32_t rows = 0;
+  Time deadline{};
+};
+
+/// The rows that an isolate died of.
+struct Blame {
+  std::uint32_t slot = 0;
+  RowRange rows;
+  bool probe = false;
 };
 
 inline constexpr std::uint32_t kNobody = UINT32_MAX;
@@ -98,6 +114,7 @@ struct Expected {
   std::uint32_t slot = 0;
   std::uint32_t rows = 0;
   bool wanted = false;  // false: the request has finished without it
+  bool probe = false;   // no request's: what it says is not wanted, but whether it comes is
 };
 
 class Core {
@@ -107,17 +124,21 @@ class Core {
 
   // ---- events ----
   /// Accepts a request and asks every member. Returns its slot; the engine writes the rows there before it
-  /// carries out the actions. With wants_fingerprints() the fingerprint of the rows is given.
+  /// carries out the actions. With wants_fingerprints() the fingerprint of the rows is given, and with
+  /// wants_row_fingerprints() that of each row of a batch as well.
   /// Errors: overloaded, stopped.
   Result<std::uint32_t> submit(Time now, Time deadline, std::uint32_t rows,
-                               std::optional<Fingerprint> fingerprint = std::nullopt);
+                               std::optional<Fingerprint> fingerprint = std::nullopt,
+                               std::span<const Fingerprint> row_fingerprints = {});
   /// The isolate answered what expected() said; `fate` is the engine's verdict on the answer.
   void answered(std::uint32_t isolate, VoteFate fate, Time now);
   void hello(std::uint32_t isolate, Time now);
   /// The worker broke a rule or could not start.
   void condemn(std::uint32_t isolate, VoteFate cause);
-  /// Gives the fingerprint of a request's input: for what blamed() names, before gone().
-  void fingerprint(std::uint32_t slot, const Fingerprint& input) { slots_[slot].fingerprint = input; }
+  /// Gives the fingerprint of the rows that blamed() names, before gone().
+  void fingerprint(const Blame& blame, const Fingerprint& input) {
+    (blame.probe ? probe_input_ : slots_[blame.slot].fingerprint) = input;
+  }
   /// The worker is dead and its ring drained. Settles what it still owed.
   void gone(std::uint32_t isolate, VoteFate seen, Time now);
   /// There is no process for the isolate: it could not be started, or its template died over it (then
@@ -138,7 +159,7 @@ class Core {
   /// The caller has the answer of a finished slot.
   void release(std::uint32_t slot);
   /// Accepts nothing more and restarts nothing.
-  void close() noexcept { closed_ = true; }
+  void close();
   /// Kills every worker.
   void kill_all();
 
@@ -148,8 +169,15 @@ class Core {
   [[nodiscard]] std::optional<Expected> expected(std::uint32_t isolate) const;
   /// True if an input may be known to kill: submit() then wants its fingerprint.
   bool wants_fingerprints(Time now);
-  /// The slot whose input is to blame if the isolate is dead and that was seen; nothing if no input is.
-  [[nodiscard]] std::optional<std::uint32_t> blamed(std::uint32_t isolate, VoteFate seen) const;
+  /// True if a single row may be known to kill. Only after wants_fingerprints().
+  [[nodiscard]] bool wants_row_fingerprints() const noexcept { return poison_.has_rows(); }
+  /// The rows that are to blame if the isolate is dead and that was seen; nothing if no input is.
+  [[nodiscard]] std::optional<Blame> blamed(std::uint32_t isolate, VoteFate seen) const;
+  /// The slot in which a row that kills the member is looked for.
+  [[nodiscard]] std::optional<std::uint32_t> hunted_slot(std::uint32_t member) const {
+    const Hunt& hunt = members_[member].hunt;
+    return hunt.active() ? std::optional(hunt.slot()) : std::nullopt;
+  }
   /// True while the member is left alone because it kept failing.
   [[nodiscard]] bool ejected(std::uint32_t member) const { return members_[member].breaker.open(); }
   [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
@@ -192,9 +220,14 @@ class Core {
   struct Outstanding {
     std::uint64_t id;
     std::uint32_t slot;
+    std::uint32_t rows;
     Time deadline;
     Time hung_at;
+    std::uint32_t first_row = 0;
+    bool probe = false;
   };
+  /// How an isolate ended, as far as its probe is concerned.
+  enum class Demise : std::uint8_t { of_input, hung, other };
   struct Isolate {
     IsolateLife life;
     std::uint32_t member;
@@ -216,13 +249,18 @@ class Core {
     ExtraBudget extra;
     std::uint32_t suspects_waiting = 0;
     std::uint32_t suspect_isolate = kNobody;  // which one works on a suspect
-    std::uint32_t suspect_slot = kNobody;
+    std::uint64_t suspect_id = 0;
+    Hunt hunt;
+    Time hunt_after{};  // no hunt begins before
   };
 
   // requests.cpp
-  void ask_member(std::uint32_t slot, std::uint32_t member, Time now);
+  void ask_member(std::uint32_t slot, std::uint32_t member, std::uint32_t guilty_row, Time now);
+  void find_guilty_rows(std::span<const Fingerprint> rows, Time now);
   std::optional<std::uint32_t> choose(std::uint32_t member, Time now, std::uint32_t except);
   void ask(std::uint32_t isolate, std::uint32_t slot);
+  void push(std::uint32_t isolate, const Outstanding& owed);
+  void take_answer(std::uint32_t isolate, const Expected& due, VoteFate fate, Time now);
   Outstanding pop(std::uint32_t isolate);
   void settle(std::uint32_t slot, std::uint32_t member, VoteFate fate, Time now);
   void settle_overdue(std::uint32_t slot, Time now);
@@ -243,7 +281,22 @@ class Core {
   void ask_suspects(std::uint32_t member, Time now);
   [[nodiscard]] std::uint32_t oldest_suspect(std::uint32_t member) const;
 
+  // hunt.cpp
+  void begin_hunt(std::uint32_t slot, std::uint32_t member, Time now);
+  void end_hunt(std::uint32_t member);
+  void give_up_hunt(std::uint32_t member);
+  void give_up_hunts();
+  void hunt_on(Time now);
+  std::optional<std::uint32_t> choose_prober(std::uint32_t member, Time now);
+  void probe(std::uint32_t isolate, Time now);
+  void probe_answered(std::uint32_t member, const Outstanding& probe, VoteFate fate);
+  void probe_lost(std::uint32_t isolate, const Outstanding& probe, Demise demise, Time now);
+  /// Too few slots are free for one to be held by a hunt.
+  [[nodiscard]] bool scarce() const noexcept { return 2 * free_.size() < slots_.size(); }
+
   // starts.cpp
+  bool blame_input(const Blame& blame, std::uint32_t member, Time now);
+  [[nodiscard]] Demise demise_of(std::uint32_t isolate, VoteFate seen) const;
   [[nodiscard]] bool may_start(const Isolate& isolate) const;
   [[nodiscard]] bool template_wanted(const Member& member) const;
   [[nodiscard]] Time start_time(const IsolateLife& life) const;
@@ -256,6 +309,8 @@ class Core {
 
   Random random_;
   Duration grace_;
+  Duration probe_deadline_;
+  Duration hunt_interval_;  // between two deaths of hunts
   std::uint32_t in_flight_max_;
   std::uint32_t quorum_;
   bool hedges_;
@@ -268,12 +323,17 @@ class Core {
   std::vector<std::uint32_t> free_;
   std::vector<Action> actions_;
   std::vector<Action> taken_;
+  std::vector<std::uint32_t> guilty_rows_;  // [members], scratch: the first row that kills it
   Counters counters_;
   Time last_seen_{};
   Time spared_until_{};              // after a stall: until then nobody is killed for holding slots
   std::uint32_t first_restart_ = 0;  // whose turn it is when restarts are rationed
   std::uint32_t in_flight_ = 0;
   std::uint32_t owed_ = 0;
+  std::uint32_t hunts_ = 0;                 // that go on
+  std::uint32_t prober_ = kNobody;          // the isolate that has a probe
+  Time hunt_pace_{};                        // the next probe goes out no earlier
+  std::optional<Fingerprint> probe_input_;  // of the rows of a probe that killed
   bool closed_ = false;
 };
 

@@ -33,7 +33,14 @@ struct Counters {
   std::uint64_t breaker_opened = 0;  // for failures
   std::uint64_t band_ejections = 0;  // for answers outside the others' band
   std::uint64_t poisoned = 0;        // inputs that were quarantined
-  std::uint64_t stalls = 0;          // times that the supervisor itself was late, and judged nobody for it
+  // hunts for rows that kill
+  std::uint64_t hunts = 0;
+  std::uint64_t hunts_given_up = 0;    // for want of slots or time, or because they cost too much
+  std::uint64_t probes = 0;            // parts of batches that were asked
+  std::uint64_t hunt_deaths = 0;       // of them
+  std::uint64_t rows_quarantined = 0;  // found
+  // the supervisor
+  std::uint64_t stalls = 0;  // times that the supervisor itself was late, and judged nobody for it
 
   bool operator==(const Counters&) const = default;
 };

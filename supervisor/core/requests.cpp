@@ -1,6 +1,7 @@
 // Requests: who is asked, what an answer settles, when a slot is free again.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cassert>
 
 #include "shared/message.hpp"
@@ -33,7 +34,8 @@ Outcome outcome_of(VoteState state) {
 }  // namespace
 
 Result<std::uint32_t> Core::submit(Time now, Time deadline, std::uint32_t rows,
-                                   std::optional<Fingerprint> fingerprint) {
+                                   std::optional<Fingerprint> fingerprint,
+                                   std::span<const Fingerprint> row_fingerprints) {
   see(now);
   if (closed_) {
     return std::unexpected(
@@ -48,6 +50,7 @@ Result<std::uint32_t> Core::submit(Time now, Time deadline, std::uint32_t rows,
   }
   const std::uint32_t slot = free_.back();
   free_.pop_back();
+  if (hunts_ > 0 && scarce() && !has_bug(35)) give_up_hunts();
   Pending& request = slots_[slot];
   request.state = Pending::State::waiting;
   request.rows = rows;
@@ -62,11 +65,28 @@ Result<std::uint32_t> Core::submit(Time now, Time deadline, std::uint32_t rows,
   ++in_flight_;
   ++counters_.accepted;
   for (MemberVote& vote : request.votes) vote = {};
-  for (std::uint32_t member = 0; member < members(); ++member) ask_member(slot, member, now);
+  const bool rows_known = !row_fingerprints.empty();
+  if (rows_known) find_guilty_rows(row_fingerprints, now);
+  for (std::uint32_t member = 0; member < members(); ++member) {
+    ask_member(slot, member, rows_known ? guilty_rows_[member] : kNobody, now);
+  }
   return slot;
 }
 
-void Core::ask_member(std::uint32_t slot, std::uint32_t member, Time now) {
+void Core::find_guilty_rows(std::span<const Fingerprint> rows, Time now) {
+  std::ranges::fill(guilty_rows_, kNobody);
+  poison_.expire(now);
+  for (std::uint32_t row = 0; row < rows.size(); ++row) {
+    poison_.for_each_victim(
+        rows[row], [&](std::uint32_t member) { guilty_rows_[member] = std::min(guilty_rows_[member], row); });
+  }
+}
+
+void Core::ask_member(std::uint32_t slot, std::uint32_t member, std::uint32_t guilty_row, Time now) {
+  if (guilty_row != kNobody) {
+    settle(slot, member, quarantined_for_row(guilty_row), now);
+    return;
+  }
   Member& group = members_[member];
   const std::optional<Fingerprint>& input = slots_[slot].fingerprint;
   const std::uint32_t kills = input && !poison_.empty() ? poison_.kills(member, *input, now) : 0;
@@ -133,19 +153,33 @@ VoteFate Core::why_not_asked(std::uint32_t member, Time now) const {
 
 // One attempt. A vote that has one already gets this as its second.
 void Core::ask(std::uint32_t isolate, std::uint32_t slot) {
-  Isolate& asked = isolates_[isolate];
+  const Isolate& asked = isolates_[isolate];
   Pending& request = slots_[slot];
-  assert(asked.count < slots());
-  const std::uint64_t id = request_id(asked.life.generation(), slot, request.counter);
-  asked.queue[(asked.head + asked.count) % slots()] = {
-      .id = id, .slot = slot, .deadline = request.deadline, .hung_at = request.deadline + grace_};
-  ++asked.count;
-  ++owed_;
-  if (!has_bug(17)) ++request.holders;
+  push(isolate, {.id = request_id(asked.life.generation(), slot, request.counter),
+                 .slot = slot,
+                 .rows = request.rows,
+                 .deadline = request.deadline,
+                 .hung_at = request.deadline + grace_});
   ++counters_.asked;
   MemberVote& vote = request.votes[asked.member];
   (vote.isolate == kNobody ? vote.isolate : vote.second) = isolate;
-  actions_.push_back({.kind = Action::Kind::publish, .isolate = isolate, .slot = slot, .id = id});
+}
+
+void Core::push(std::uint32_t isolate, const Outstanding& owed) {
+  Isolate& asked = isolates_[isolate];
+  assert(asked.count < slots());
+  asked.queue[(asked.head + asked.count) % slots()] = owed;
+  ++asked.count;
+  ++owed_;
+  if (!has_bug(17)) ++slots_[owed.slot].holders;
+  actions_.push_back({.kind = Action::Kind::publish,
+                      .isolate = isolate,
+                      .slot = owed.slot,
+                      .id = owed.id,
+                      .probe = owed.probe,
+                      .first_row = owed.first_row,
+                      .rows = owed.rows,
+                      .deadline = owed.deadline});
 }
 
 std::optional<Expected> Core::expected(std::uint32_t isolate) const {
@@ -155,11 +189,12 @@ std::optional<Expected> Core::expected(std::uint32_t isolate) const {
   const Pending& request = slots_[front.slot];
   const MemberVote& vote = request.votes[asked.member];
   const bool attempt = vote.isolate == isolate || vote.second == isolate;
-  return Expected{
-      .id = front.id,
-      .slot = front.slot,
-      .rows = request.rows,
-      .wanted = request.state == Pending::State::waiting && attempt && vote.fate.state == VoteState::pending};
+  return Expected{.id = front.id,
+                  .slot = front.slot,
+                  .rows = front.rows,
+                  .wanted = !front.probe && request.state == Pending::State::waiting && attempt &&
+                            vote.fate.state == VoteState::pending,
+                  .probe = front.probe};
 }
 
 Core::Outstanding Core::pop(std::uint32_t isolate) {
@@ -169,10 +204,8 @@ Core::Outstanding Core::pop(std::uint32_t isolate) {
   --asked.count;
   --owed_;
   Member& group = members_[asked.member];
-  if (group.suspect_isolate == isolate && group.suspect_slot == front.slot) {
-    group.suspect_isolate = kNobody;
-    group.suspect_slot = kNobody;
-  }
+  if (group.suspect_isolate == isolate && group.suspect_id == front.id) group.suspect_isolate = kNobody;
+  if (front.probe) prober_ = kNobody;
   return front;
 }
 
@@ -180,19 +213,32 @@ void Core::answered(std::uint32_t isolate, VoteFate fate, Time now) {
   see(now);
   const auto due = expected(isolate);
   assert(due);
-  pop(isolate);
+  const Outstanding owed = pop(isolate);
   // Who answers is not hung: what stood behind it has its grace from now on.
   Isolate& alive = isolates_[isolate];
   Outstanding& next = alive.queue[alive.head];
   if (alive.count > 0) next.hung_at = std::max(next.hung_at, now + grace_);
   const std::uint32_t member = alive.member;
+  if (owed.probe) {
+    probe_answered(member, owed, fate);
+  } else {
+    take_answer(isolate, *due, fate, now);
+  }
+  let_go(owed.slot);
+  ask_suspects(member, now);
+  hunt_on(now);
+}
+
+// The answer to a request, wanted or not.
+void Core::take_answer(std::uint32_t isolate, const Expected& due, VoteFate fate, Time now) {
+  const std::uint32_t member = isolates_[isolate].member;
   Member& group = members_[member];
-  const Pending& request = slots_[due->slot];
-  MemberVote& vote = slots_[due->slot].votes[member];
+  const Pending& request = slots_[due.slot];
+  MemberVote& vote = slots_[due.slot].votes[member];
   const bool second = vote.second == isolate;
   if (!second && !vote.retried) group.latency.add(now - request.accepted);
   if (request.fingerprint && !poison_.empty()) poison_.absolve(member, *request.fingerprint);
-  if (!due->wanted) {
+  if (!due.wanted) {
     ++counters_.dropped;
   } else if (fate.state != VoteState::voted && vote.second != kNobody) {
     // The other attempt may do better.
@@ -200,10 +246,8 @@ void Core::answered(std::uint32_t isolate, VoteFate fate, Time now) {
     vote.second = kNobody;
   } else {
     if (second && fate.state == VoteState::voted) ++counters_.hedges_won;
-    settle(due->slot, member, fate, now);
+    settle(due.slot, member, fate, now);
   }
-  let_go(due->slot);
-  ask_suspects(member, now);
 }
 
 void Core::settle(std::uint32_t slot, std::uint32_t member, VoteFate fate, Time now) {
@@ -296,6 +340,7 @@ void Core::relieve_pressure(Time now) {
     for (std::uint32_t i = 0; i < isolate.count; ++i) {
       const Outstanding& owed = isolate.queue[(isolate.head + i) % slots()];
       if (slots_[owed.slot].state != Pending::State::held) continue;
+      if (owed.probe && now < owed.deadline) continue;
       condemn(index, {.state = VoteState::hung});
       break;
     }

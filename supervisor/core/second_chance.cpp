@@ -103,9 +103,9 @@ void Core::ask_suspects(std::uint32_t member, Time now) {
       vote.waiting = false;
       --group.suspects_waiting;
       group.suspect_isolate = *isolate;
-      group.suspect_slot = slot;
       if (!vote.retried) group.extra.earn();
       ask(*isolate, slot);
+      group.suspect_id = actions_.back().id;
     } else if (!any_ready(member)) {
       settle(slot, member, vote.retried ? vote.lost_to : why_not_asked(member, now), now);
     } else {

@@ -26,6 +26,7 @@ void Core::hello(std::uint32_t isolate, Time now) {
   see(now);
   isolates_[isolate].life.hello(now);
   ask_suspects(isolates_[isolate].member, now);
+  hunt_on(now);
 }
 
 void Core::condemn(std::uint32_t isolate, VoteFate cause) {
@@ -34,10 +35,12 @@ void Core::condemn(std::uint32_t isolate, VoteFate cause) {
   wish(answer, isolate);
 }
 
-std::optional<std::uint32_t> Core::blamed(std::uint32_t isolate, VoteFate seen) const {
+std::optional<Blame> Core::blamed(std::uint32_t isolate, VoteFate seen) const {
   const Isolate& dead = isolates_[isolate];
   if (dead.count == 0 || !blames_input(dead.life.cause_of(seen))) return std::nullopt;
-  return dead.queue[dead.head].slot;
+  const Outstanding& front = dead.queue[dead.head];
+  return Blame{
+      .slot = front.slot, .rows = {.first = front.first_row, .rows = front.rows}, .probe = front.probe};
 }
 
 void Core::gone(std::uint32_t isolate, VoteFate seen, Time now) {
@@ -45,23 +48,46 @@ void Core::gone(std::uint32_t isolate, VoteFate seen, Time now) {
   Isolate& dead = isolates_[isolate];
   Member& group = members_[dead.member];
   const auto guilty = blamed(isolate, seen);
-  const auto input = guilty ? slots_[*guilty].fingerprint : std::nullopt;
-  const bool poisoned = input && poison_.blame(dead.member, *input, now) >= PoisonTable::kKillsMax;
-  if (poisoned) ++counters_.poisoned;
+  const bool poisoned = guilty && !guilty->probe && blame_input(*guilty, dead.member, now);
   ++counters_.deaths;
 
   const bool served = dead.life.ready() || dead.count > 0;
-  const VoteFate cause = dead.life.gone(seen, now, random_, !poisoned);
+  const Demise demise = demise_of(isolate, seen);
+  const bool charged = !poisoned && (demise == Demise::other || has_bug(36));
+  const VoteFate cause = dead.life.gone(seen, now, random_, charged);
   dead.last_cause = cause;
   // What the supervisor ends on its own account is no failure.
-  if (served && !poisoned && !closed_ && group.breaker.died(now)) ++counters_.breaker_opened;
-  while (const auto owed = expected(isolate)) {
-    pop(isolate);
+  if (served && charged && !closed_ && group.breaker.died(now)) ++counters_.breaker_opened;
+  while (const auto due = expected(isolate)) {
+    const Outstanding owed = pop(isolate);
     if (has_bug(26) && dead.count == 0) break;
-    if (owed->wanted) lose(owed->slot, isolate, cause, now);
-    let_go(owed->slot);
+    if (owed.probe) probe_lost(isolate, owed, demise, now);
+    if (due->wanted) lose(owed.slot, isolate, cause, now);
+    let_go(owed.slot);
   }
+  probe_input_.reset();
   ask_suspects(dead.member, now);
+  hunt_on(now);
+}
+
+// True if the input has killed often enough to be quarantined.
+bool Core::blame_input(const Blame& blame, std::uint32_t member, Time now) {
+  const Pending& request = slots_[blame.slot];
+  if (!request.fingerprint) return false;
+  const std::uint32_t kills = poison_.blame(member, *request.fingerprint, request.rows == 1, now);
+  if (kills < PoisonTable::kKillsMax) return false;
+  ++counters_.poisoned;
+  begin_hunt(blame.slot, member, now);
+  return true;
+}
+
+// A liar lies for itself, whatever it was asked.
+Core::Demise Core::demise_of(std::uint32_t isolate, VoteFate seen) const {
+  const Isolate& dead = isolates_[isolate];
+  if (dead.count == 0 || !dead.queue[dead.head].probe) return Demise::other;
+  const VoteFate cause = dead.life.cause_of(seen);
+  if (blames_input(cause)) return Demise::of_input;
+  return cause.state == VoteState::hung ? Demise::hung : Demise::other;
 }
 
 void Core::spawn_failed(std::uint32_t isolate, Time now) {

@@ -73,6 +73,9 @@ std::string describe(const VoteFate& fate) {
     case VoteState::escape_attempt:
       return fate.detail >= 0 ? fmt::format("escape attempt: {}", system_call_name(fate.detail))
                               : "escape attempt";
+    case VoteState::quarantined:
+      return fate.detail > 0 ? fmt::format("quarantined: row {} has killed it", fate.detail - 1)
+                             : "quarantined";
     default:
       return std::string(name_of(fate.state));
   }

@@ -22,8 +22,9 @@ enum class VoteState : std::uint8_t {
   start_timeout,       // the model was not loaded in time
   out_of_memory,       // the isolate was ended because of the memory it used
   escape_attempt,      // it made a system call that no model may make; detail: its number, -1 if unknown
-  quarantined,         // this input has killed the member twice: it is not asked again for a while
-  ejected,             // the member failed too often of late, or its answers leave the others' band
+  quarantined,  // this input has killed the member twice, or a row of it has: it is not asked again for a
+                // while; detail: one more than the row's number, 0 for the input as a whole
+  ejected,      // the member failed too often of late, or its answers leave the others' band
 };
 
 /// A vote's fate with its detail: the signal, the exit status, the system call.
@@ -37,8 +38,13 @@ struct VoteFate {
 /// "voted", "late", "crashed", …: stable, for programs.
 std::string_view name_of(VoteState state) noexcept;
 
+/// The fate of a member that row `row` of the input is known to kill.
+constexpr VoteFate quarantined_for_row(std::uint32_t row) noexcept {
+  return {.state = VoteState::quarantined, .detail = static_cast<std::int32_t>(row) + 1};
+}
+
 /// For people: "crashed: SIGKILL", "exited: status 0", "late", "rejected: not a valid number",
-/// "escape attempt: system call 42".
+/// "escape attempt: system call 42", "quarantined: row 17 has killed it" (rows count from 0).
 std::string describe(const VoteFate& fate);
 
 /// "SIGKILL", or "signal 70" for one without a name.

@@ -37,7 +37,9 @@ std::vector<Input> make_inputs(const EnsembleConfig& config, std::uint64_t seed)
     input.rows = 1 + static_cast<std::uint32_t>(random() % std::min(config.limits.rows, kRowsOfAnInputMax));
     input.x.resize(std::size_t{input.rows} * config.features);
     for (float& number : input.x) number = normal(random);
-    put_command(input.x[0], 0);
+    for (std::uint32_t row = 0; row < input.rows; ++row) {
+      put_command(input.x[std::size_t{row} * config.features], 0);
+    }
   }
   return inputs;
 }

@@ -5,9 +5,9 @@
 // whatever else takes a moment of a processor delays every answer, and a fault could not be told from the
 // load.
 //
-// The rows are drawn once, from a seed. The lowest eight bits of each request's first number are 0: there a
-// command to a stand-in can be put (worker/hostile/hostile.h), which changes that number by less than 1 in 30
-// 000.
+// The rows are drawn once, from a seed. The lowest eight bits of each row's first number are 0: in the first
+// row a command to a stand-in can be put there (worker/hostile/hostile.h), which changes that number by less
+// than 1 in 30 000. The other rows must say nothing either: a batch that kills twice is asked again in parts.
 #pragma once
 
 #include <atomic>

@@ -43,6 +43,8 @@ std::string_view name_of(Event::Kind kind) noexcept {
       return "kill_sent";
     case Event::Kind::died:
       return "died";
+    case Event::Kind::row_quarantined:
+      return "row_quarantined";
     case Event::Kind::quorum_lost:
       return "quorum_lost";
     case Event::Kind::quorum_regained:

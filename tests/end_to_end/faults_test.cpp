@@ -240,4 +240,62 @@ TEST_CASE("faults: status and events tell of a death what the vote told", "[faul
                                                {Kind::ready, {}}});
 }
 
+TEST_CASE("faults: of a batch that kills a member the row is found, and costs that member's vote only",
+          "[faults]") {
+  // Method: the first member aborts over any row whose first number is 13. The batch is sent until it is
+  // quarantined; then the row must be found without another request, and known wherever it comes again.
+  std::mutex mutex;
+  std::vector<VoteFate> told;
+  LaunchOptions options;
+  options.on_event = [&](const Event& event) {
+    const std::lock_guard lock(mutex);
+    if (event.kind == Event::Kind::row_quarantined) told.push_back(event.cause);
+  };
+  EnsembleConfig config = hostile_config(0);
+  config.members.push_back({.name = "touchy", .model = kBin + "/test_plugins/dies_of_row.so"});
+  config.members.push_back({.name = "good", .model = kBin + "/test_plugins/steady.so"});
+  auto launched = Ensemble::launch(config, std::move(options));
+  if (!launched) FAIL(describe(launched.error()));
+  std::optional<Ensemble> ensemble(std::move(*launched));
+
+  const auto batch = [](std::uint32_t rows, std::optional<std::uint32_t> deadly) {
+    std::vector<float> x(std::size_t{rows} * 2);
+    for (std::uint32_t row = 0; row < rows; ++row) x[std::size_t{row} * 2] = 100.0F + static_cast<float>(row);
+    if (deadly) x[std::size_t{*deadly} * 2] = 13;
+    return x;
+  };
+  Prediction prediction;
+  const auto ask = [&](const std::vector<float>& x) {
+    const auto rows = static_cast<std::uint32_t>(x.size() / 2);
+    const auto answered = ensemble->predict({x.data(), rows, 2}, prediction);
+    if (!answered) FAIL(describe(answered.error()));
+    CHECK(prediction.votes[1].voted());
+    return prediction.votes[0].fate;
+  };
+  for (int sent = 0; sent < 2; ++sent) {
+    const VoteFate fate = ask(batch(16, 11));
+    CHECK(fate.state == (sent == 0 ? VoteState::crashed : VoteState::quarantined));
+    wait_until_healed(*ensemble);
+  }
+  for (int i = 0; i < 4000 && ensemble->status().decisions.rows_quarantined == 0; ++i) {
+    std::this_thread::sleep_for(5ms);
+  }
+  wait_until_healed(*ensemble);
+  const Counters found = ensemble->status().decisions;
+  CHECK(found.hunts == 1);
+  CHECK(found.rows_quarantined == 1);
+  CHECK(found.hunt_deaths <= 4);  // halvings of 16
+
+  CHECK(describe(ask(batch(8, 5))) == "quarantined: row 5 has killed it");
+  CHECK(describe(ask(batch(16, 11))) == "quarantined: row 11 has killed it");
+  CHECK(ask(batch(1, 0)).state == VoteState::quarantined);
+  CHECK(ask(batch(16, std::nullopt)).state == VoteState::voted);
+  CHECK(ask(batch(8, std::nullopt)).state == VoteState::voted);
+  const EnsembleStatus status = ensemble->status();
+  CHECK(status.decisions.deaths == found.deaths);
+  CHECK(status.members[0].restarts == found.deaths);
+  ensemble.reset();  // now every event has been told
+  CHECK(told == std::vector<VoteFate>{quarantined_for_row(11)});
+}
+
 }  // namespace tutti::test

@@ -1,9 +1,11 @@
 /* A member that always behaves: it gives both classes one half, whatever it is asked.
  *
  * Built under other names it does one thing beside that at open(): see CMakeLists.txt. STEADY_LIE is what it
- * sends over the worker's control socket, as a correct worker never does. */
+ * sends over the worker's control socket, as a correct worker never does. Built with STEADY_DIES_OF it aborts
+ * over any row whose first number is that. */
 #include <pthread.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,6 +27,10 @@ TUTTI_PLUGIN_EXPORT const uint32_t tutti_plugin_never_fork = 1;
 float steady_answer(void);
 #else
 static float steady_answer(void) { return 0.5F; }
+#endif
+
+#ifdef STEADY_DIES_OF
+static uint32_t columns;
 #endif
 
 #ifdef STEADY_THREAD
@@ -71,6 +77,9 @@ static int steady_open(const tutti_open* ask, tutti_shape* shape, void** state, 
 #ifdef STEADY_LIE
   tell_lie();
 #endif
+#ifdef STEADY_DIES_OF
+  columns = shape->features;
+#endif
   shape->outputs = 1;
   shape->means = TUTTI_MEANS_PROBABILITY;
   *state = NULL;
@@ -80,6 +89,11 @@ static int steady_open(const tutti_open* ask, tutti_shape* shape, void** state, 
 static int steady_predict(void* state, const float* x, uint32_t rows, float* out, char* message,
                           size_t message_bytes) {
   (void)state, (void)x, (void)message, (void)message_bytes;
+#ifdef STEADY_DIES_OF
+  for (uint32_t row = 0; row < rows; ++row) {
+    if (x[(size_t)row * columns] == STEADY_DIES_OF) abort();
+  }
+#endif
   for (uint32_t row = 0; row < rows; ++row) out[row] = steady_answer();
   return 0;
 }

@@ -10,6 +10,11 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kLongLife = 60s;
+constexpr Duration kHuntLasts = 60s;
+constexpr std::uint32_t kHuntDeathsMax = 40;
+
+// A row by itself is one input, whatever request it comes in.
+std::uint64_t key_of_row(std::uint32_t row) { return (std::uint64_t{1} << 32U) + row; }
 
 bool by_its_input(const VoteFate& cause) {
   return (cause.state == VoteState::crashed && cause.detail != 9 && cause.detail != 15) ||
@@ -34,7 +39,7 @@ Checker::Checker(const Scenario& scenario) : scenario_(scenario), config_(scenar
   for (Request& request : requests_) request.votes.resize(members_.size());
 }
 
-Checker::Kills& Checker::kills(std::uint32_t member, std::uint32_t input, Time now) {
+Checker::Kills& Checker::kills(std::uint32_t member, std::uint64_t input, Time now) {
   Kills& known = kills_[{member, input}];
   if (now - known.last >= 10min) known = {};
   return known;
@@ -50,12 +55,22 @@ void Checker::accepted(const Core& core, std::uint32_t slot, std::uint32_t input
       if (owed.slot == slot) fail("a slot was given away that an isolate still holds");
     }
   }
-  request = {.open = true, .input = input, .deadline = deadline, .votes = std::vector<Vote>(members_.size())};
+  const std::vector<std::uint32_t> rows = scenario_.rows_of(input);
+  request = {.open = true,
+             .input = rows.size() == 1 ? key_of_row(rows[0]) : input,
+             .rows = rows,
+             .deadline = deadline,
+             .votes = std::vector<Vote>(members_.size())};
   ++in_flight_;
   if (in_flight_ > config_.limits.in_flight) fail("more requests are in flight than limits.in_flight");
   for (std::uint32_t member = 0; member < members_.size(); ++member) {
-    request.votes[member].suspect_input = kills(member, input, now).at_least == 1;
+    request.votes[member].suspect_input = kills(member, request.input, now).at_least == 1;
     const VoteState fate = core.pending(slot).votes[member].fate.state;
+    for (const std::uint32_t row : rows) {
+      if (kills(member, key_of_row(row), now).at_least >= 2 && fate != VoteState::quarantined) {
+        fail("a request was not kept from a member that one of its rows kills");
+      }
+    }
     Member& group = members_[member];
     const bool was_refusing = group.refusing;
     group.refusing = fate == VoteState::ejected;
@@ -73,6 +88,7 @@ void Checker::refused(const Core& core, Time now) {
   if (in_flight_ >= config_.limits.in_flight || now <= away_until_ + 300ms) return;
   for (std::uint32_t index = 0; index < isolates_.size(); ++index) {
     for (const Owed& owed : isolates_[index].owed) {
+      if (owed.probe && now < owed.deadline) continue;
       if (!requests_[owed.slot].open && core.life(index).ready()) {
         fail("every slot is held, and a holder may live on");
       }
@@ -85,6 +101,7 @@ void Checker::answered(std::uint32_t isolate, VoteFate fate, Time now) {
   const Owed owed = queue.front();
   queue.pop_front();
   if (!queue.empty()) queue.front().hung_at = std::max(queue.front().hung_at, now + config_.answer.grace);
+  if (owed.probe) return;
   Request& request = requests_[owed.slot];
   Vote& vote = request.votes[owed.member];
   if (Kills& known = kills_[{owed.member, request.input}]; known.at_least < 2) known.at_least = 0;
@@ -95,7 +112,18 @@ void Checker::answered(std::uint32_t isolate, VoteFate fate, Time now) {
 void Checker::gone(std::uint32_t isolate, VoteFate cause, Time now) {
   Isolate& dead = isolates_[isolate];
   bool poisoned = false;
-  if (!dead.owed.empty() && by_its_input(cause)) {
+  bool hunted = false;
+  Member& group = members_[dead.member];
+  group.died_of = UINT32_MAX;
+  if (!dead.owed.empty() && dead.owed.front().probe) {
+    const Owed& probe = dead.owed.front();
+    hunted = by_its_input(cause) || cause.state == VoteState::hung;
+    if (by_its_input(cause)) {
+      hunt_died_at_ = now;
+      ++group.hunt_deaths;
+      if (probe.rows == 1) group.died_of = requests_[probe.slot].rows[probe.first_row];
+    }
+  } else if (!dead.owed.empty() && by_its_input(cause)) {
     Kills& known = kills(dead.member, requests_[dead.owed.front().slot].input, now);
     ++known.at_most;
     ++known.at_least;
@@ -104,7 +132,7 @@ void Checker::gone(std::uint32_t isolate, VoteFate cause, Time now) {
   }
   for (const Owed& owed : dead.owed) {
     Vote& vote = requests_[owed.slot].votes[owed.member];
-    if (vote.alive > 0) --vote.alive;
+    if (!owed.probe && vote.alive > 0) --vote.alive;
   }
   dead.owed.clear();
   if (dead.ready_since > Time{} && now - dead.ready_since >= kLongLife) {
@@ -112,7 +140,9 @@ void Checker::gone(std::uint32_t isolate, VoteFate cause, Time now) {
     dead.lies = 0;  // a little more lenient than the rule
   }
   if (lied(cause)) ++dead.lies;
+  poisoned = poisoned || hunted;
   if (poisoned) ++dead.uncharged;
+  dead.hunted = hunted;
   dead.process = dead.ready = dead.condemned = false;
   dead.ready_since = Time{};
   dead.died_at = now;
@@ -142,7 +172,9 @@ void Checker::away(Time from, Time until) {
 void Checker::action(const Core& core, const Action& action, Time now) {
   switch (action.kind) {
     case Action::Kind::publish:
-      return check_publish(core, action, now);
+      return action.probe ? check_probe(core, action, now) : check_publish(core, action, now);
+    case Action::Kind::tell_row:
+      return check_row(action, now);
     case Action::Kind::finish:
       return check_finish(core, action, now);
     case Action::Kind::kill:
@@ -206,6 +238,53 @@ void Checker::check_publish(const Core& core, const Action& action, Time now) {
                           .suspect = suspect});
 }
 
+void Checker::check_probe(const Core& core, const Action& action, Time now) {
+  Isolate& isolate = isolates_[action.isolate];
+  const Request& request = requests_[action.slot];
+  const auto rows = static_cast<std::uint32_t>(request.rows.size());
+  if (!isolate.ready || isolate.condemned) fail("an isolate was probed that is not ready");
+  if (action.id >> 48U != isolate.generation) fail("a probe's id carries a generation that is gone");
+  if (!ids_.emplace(action.isolate, action.id).second) fail("a probe's id was used before");
+  if (isolate.owed.size() >= requests_.size()) fail("a ring overflowed with a probe");
+  if (std::ranges::any_of(isolate.owed, [&](const Owed& owed) { return owed.deadline <= now; }))
+    fail("an isolate was probed that is overdue");
+  if (closed_) fail("a probe was sent after the end");
+  if (kills(isolate.member, request.input, now).at_most < 2)
+    fail("a batch is hunted that has not killed twice");
+  if (action.rows == 0 || action.first_row >= rows || action.rows > rows - action.first_row ||
+      action.rows >= rows) {
+    fail("a probe is no part of its batch");
+  }
+  if (action.deadline != now + config_.answer.deadline) fail("a probe has not the config's deadline");
+  for (const Isolate& other : isolates_) {
+    if (std::ranges::any_of(other.owed, &Owed::probe)) fail("two probes were out at once");
+  }
+  const Duration interval = Duration(1s) / config_.restart.rate;
+  if (hunt_died_at_ != Time{} && now < hunt_died_at_ + interval) fail("hunts kill faster than restart.rate");
+  for (std::uint32_t slot = 0; slot < requests_.size(); ++slot) {
+    const bool waits = requests_[slot].open && core.pending(slot).votes[isolate.member].waiting;
+    if (waits) fail("a probe went before a suspect that waits");
+  }
+  isolate.owed.push_back({.id = action.id,
+                          .slot = action.slot,
+                          .member = isolate.member,
+                          .deadline = action.deadline,
+                          .hung_at = action.deadline + config_.answer.grace,
+                          .suspect = true,
+                          .probe = true,
+                          .first_row = action.first_row,
+                          .rows = action.rows});
+}
+
+// Never a row that did not kill by itself.
+void Checker::check_row(const Action& action, Time now) {
+  Member& group = members_[action.member];
+  const std::uint32_t row = requests_[action.slot].rows[action.first_row];
+  if (group.died_of != row) fail("a row was quarantined that has not killed");
+  kills_[{action.member, key_of_row(row)}] = {.at_most = 2, .at_least = 2, .last = now};
+  group.found.insert(row);
+}
+
 void Checker::check_finish(const Core& core, const Action& action, Time now) {
   Request& request = requests_[action.slot];
   if (!request.open) {
@@ -225,9 +304,14 @@ void Checker::check_finish(const Core& core, const Action& action, Time now) {
     if (fate == VoteState::pending) fail("a request finished while a vote was pending");
     if ((fate == VoteState::voted) != request.votes[member].voted)
       fail("the voters are not those who answered in time");
-    if (fate == VoteState::quarantined && kills(member, request.input, now).at_most < 2) {
+    const std::int32_t detail = pending.votes[member].fate.detail;
+    const bool of_row = fate == VoteState::quarantined && detail > 0;
+    if (fate == VoteState::quarantined && !of_row && kills(member, request.input, now).at_most < 2) {
       fail("an input was quarantined that has not killed twice");
     }
+    if (of_row &&
+        kills(member, key_of_row(request.rows.at(static_cast<std::size_t>(detail) - 1)), now).at_most < 2)
+      fail("an input was quarantined for a row that has not killed");
     if (fate == VoteState::ejected && !config_.answer.breaker && !scenario_.has(Fault::astray)) {
       fail("a member was ejected although nothing ejects");
     }
@@ -248,14 +332,16 @@ void Checker::check_kill(const Core& core, const Action& action, Time now) {
   isolate.condemned = true;
   const auto* dying = std::get_if<Dying>(&core.life(action.isolate).state());
   if (dying == nullptr || dying->cause.state != VoteState::hung) return;
-  const bool overdue = std::ranges::any_of(
-      isolate.owed, [&](const Owed& owed) { return owed.deadline <= now || !requests_[owed.slot].open; });
+  const bool overdue = std::ranges::any_of(isolate.owed, [&](const Owed& owed) {
+    return owed.deadline <= now || (!owed.probe && !requests_[owed.slot].open);
+  });
   if (!overdue) fail("an isolate was called hung that owes nothing overdue");
   // Just back: what became due while the supervisor was away is held against nobody.
   if (now == away_until_ && !isolate.owed.empty()) {
     const Time due = isolate.owed.front().hung_at;
-    const bool under_pressure = std::ranges::any_of(
-        isolate.owed, [&](const Owed& owed) { return !requests_[owed.slot].open && owed.deadline > now; });
+    const bool under_pressure = std::ranges::any_of(isolate.owed, [&](const Owed& owed) {
+      return !owed.probe && !requests_[owed.slot].open && owed.deadline > now;
+    });
     if (due > away_from_ && due <= away_until_ - 300ms && !under_pressure) {
       fail("an isolate was called hung for what the supervisor could not see");
     }
@@ -278,6 +364,11 @@ void Checker::check_spawn(const Core& core, const Action& action, Time now) {
   if (!restart || !isolate.died_once) {
     // Its first, or one that an input is to blame for, or that no process came of.
     if (isolate.uncharged > 0) check_rate(now);
+    if (isolate.hunted && !group.templated && config_.restart.rate > 1000 && away_until_ < isolate.died_at &&
+        now > isolate.died_at) {
+      fail("a restart after the death of a hunt was put off");
+    }
+    isolate.hunted = false;
     return;
   }
   check_rate(now);
@@ -316,11 +407,55 @@ void Checker::check_rate(Time now) {
 // ---- after every event ----
 
 void Checker::rest(const Core& core, Time now, bool ticked) {
+  check_hunts(core, now);
   check_slots(core, now);
   check_isolates(core, now);
   check_votes(core);
   if (ticked && core.wake_at() <= now)
     fail("after a tick there is still something due: the timer would spin");
+}
+
+void Checker::check_hunts(const Core& core, Time now) {
+  std::uint32_t free = 0;
+  for (std::uint32_t slot = 0; slot < core.slots(); ++slot) {
+    free += core.pending(slot).state == Pending::State::free ? 1U : 0U;
+  }
+  for (std::uint32_t member = 0; member < members_.size(); ++member) {
+    const auto slot = core.hunted_slot(member);
+    Member& group = members_[member];
+    const bool another = group.hunting && slot && *slot != group.hunted_slot;
+    if (group.hunting && (!slot || another))
+      end_hunt(member, core.counters().hunts_given_up > given_up_, now);
+    if (slot && !group.hunting) begin_hunt(member, *slot, now);
+    if (!slot) continue;
+    if (closed_) fail("a hunt goes on after the end");
+    if (2 * free < core.slots()) fail("a hunt holds a slot while fewer than half are free");
+    if (now > group.hunting_since + kHuntLasts && now > away_until_) fail("a hunt does not end");
+    if (group.hunt_deaths > kHuntDeathsMax) fail("a hunt killed too often");
+  }
+  given_up_ = core.counters().hunts_given_up;
+}
+
+void Checker::begin_hunt(std::uint32_t member, std::uint32_t slot, Time now) {
+  Member& group = members_[member];
+  group.hunting = true;
+  group.hunted_slot = slot;
+  group.hunting_since = now;
+  group.hunt_deaths = 0;
+  group.hunted_rows = requests_[slot].rows;
+  group.found.clear();
+}
+
+// One that went to its end has found every row that kills.
+void Checker::end_hunt(std::uint32_t member, bool given_up, Time now) {
+  Member& group = members_[member];
+  group.hunting = false;
+  // After the faults no row kills any more.
+  if (given_up || now >= scenario_.faults_end) return;
+  for (const std::uint32_t row : group.hunted_rows) {
+    if (scenario_.poisonous_row(member, row) && !group.found.contains(row))
+      fail("a hunt ended without a row that kills");
+  }
 }
 
 void Checker::check_slots(const Core& core, Time now) {
@@ -332,6 +467,7 @@ void Checker::check_slots(const Core& core, Time now) {
       holders += static_cast<std::uint32_t>(
           std::ranges::count_if(isolate.owed, [&](const Owed& owed) { return owed.slot == slot; }));
     }
+    for (const Member& member : members_) holders += member.hunting && member.hunted_slot == slot ? 1U : 0U;
     const bool is_waiting = pending.state == Pending::State::waiting;
     waiting += is_waiting ? 1U : 0U;
     if (is_waiting != requests_[slot].open) fail("a slot's state is not its request's");

@@ -53,6 +53,9 @@ class Checker {
     Time deadline;
     Time hung_at;  // at the earliest
     bool suspect;
+    bool probe = false;
+    std::uint32_t first_row = 0;
+    std::uint32_t rows = 0;
   };
   struct Isolate {
     std::uint32_t member = 0;
@@ -65,6 +68,7 @@ class Checker {
     std::vector<Time> restarts;
     std::uint32_t lies = 0;
     std::uint32_t uncharged = 0;
+    bool hunted = false;  // it died of a probe
     Time died_at;
     bool died_once = false;
   };
@@ -78,7 +82,8 @@ class Checker {
   };
   struct Request {
     bool open = false;
-    std::uint32_t input = 0;
+    std::uint64_t input = 0;          // its key: a batch's number, or that of a single row
+    std::vector<std::uint32_t> rows;  // by their number
     Time deadline;
     std::vector<Vote> votes;
   };
@@ -99,9 +104,21 @@ class Checker {
     bool refusing = false;  // since when its votes are `ejected`
     Time refusing_since;
     std::uint32_t probe_slot = UINT32_MAX;
+    bool hunting = false;
+    std::uint32_t hunted_slot = 0;
+    Time hunting_since;
+    std::uint32_t hunt_deaths = 0;
+    std::vector<std::uint32_t> hunted_rows;
+    std::set<std::uint32_t> found;       // rows of the batch that killed by themselves
+    std::uint32_t died_of = UINT32_MAX;  // the row that the last death was of, if it was of a single one
   };
 
   void check_publish(const Core& core, const Action& action, Time now);
+  void check_probe(const Core& core, const Action& action, Time now);
+  void check_row(const Action& action, Time now);
+  void check_hunts(const Core& core, Time now);
+  void begin_hunt(std::uint32_t member, std::uint32_t slot, Time now);
+  void end_hunt(std::uint32_t member, bool given_up, Time now);
   void check_finish(const Core& core, const Action& action, Time now);
   void check_kill(const Core& core, const Action& action, Time now);
   void check_spawn(const Core& core, const Action& action, Time now);
@@ -110,20 +127,22 @@ class Checker {
   void check_isolates(const Core& core, Time now);
   void check_votes(const Core& core);
   void note_settled(const Pending& pending, std::uint32_t slot);
-  Kills& kills(std::uint32_t member, std::uint32_t input, Time now);
+  Kills& kills(std::uint32_t member, std::uint64_t input, Time now);
 
   const Scenario& scenario_;
   const EnsembleConfig& config_;
   std::vector<Isolate> isolates_;
   std::vector<Member> members_;
   std::vector<Request> requests_;
-  std::map<std::pair<std::uint32_t, std::uint32_t>, Kills> kills_;
+  std::map<std::pair<std::uint32_t, std::uint64_t>, Kills> kills_;
   std::set<std::pair<std::uint32_t, std::uint64_t>> ids_;
   std::deque<Time> restarts_;
   std::string broken_;
   std::uint64_t finished_ = 0;
   std::uint64_t last_voters_ = 0;
   std::uint32_t in_flight_ = 0;
+  Time hunt_died_at_{};
+  std::uint64_t given_up_ = 0;
   Time away_from_{};
   Time away_until_{};
   bool closed_ = false;

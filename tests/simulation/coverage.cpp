@@ -24,8 +24,10 @@ bool Coverage::possible(std::size_t fault, std::size_t state) {
     case Fault::slow_death:
     case Fault::late_hello:
       return struck == Struck::dying;
-    default:
+    case Fault::astray:
       return struck == Struck::busy;
+    default:
+      return struck == Struck::busy || struck == Struck::hunting;
   }
 }
 
@@ -40,8 +42,8 @@ std::size_t Coverage::empty() const {
 }
 
 std::string Coverage::text() const {
-  std::string text = fmt::format("{:<22}{:>10}{:>10}{:>10}{:>10}{:>10}\n", "fault", "waiting", "starting",
-                                 "idle", "busy", "dying");
+  std::string text = fmt::format("{:<22}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}\n", "fault", "waiting",
+                                 "starting", "idle", "busy", "hunting", "dying");
   for (std::size_t fault = 0; fault < kFaults; ++fault) {
     text += fmt::format("{:<22}", name_of(static_cast<Fault>(fault)));
     for (std::size_t state = 0; state < kStruck; ++state) {

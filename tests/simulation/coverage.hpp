@@ -11,7 +11,8 @@
 
 namespace tutti::simulation {
 
-enum class Struck : std::uint8_t { waiting, starting, idle, busy, dying, count };
+/// hunting: it works on a part of a batch, of which it may have died.
+enum class Struck : std::uint8_t { waiting, starting, idle, busy, hunting, dying, count };
 inline constexpr auto kStruck = static_cast<std::size_t>(Struck::count);
 
 class Coverage {

@@ -23,7 +23,7 @@
 namespace tutti::simulation {
 namespace {
 
-constexpr int kBugs = 30;
+constexpr int kBugs = 36;
 // The rarest of them needs some thousand seeds.
 constexpr std::uint64_t kSeedsForABug = 20'000;
 
@@ -85,12 +85,17 @@ bool run_seeds(const Options& options) {
   const auto begun = std::chrono::steady_clock::now();
   Duration simulated{};
   std::uint64_t events = 0;
+  Counters hunted;
   for (std::uint64_t seed = 1; seed <= options.seeds; ++seed) {
     const Scenario scenario = scenario_of(seed);
     const std::vector<bool> nothing(scenario.stimuli.size(), false);
     const Verdict verdict = play(scenario, nothing, coverage, false);
     simulated += verdict.simulated;
     events += verdict.events;
+    hunted.hunts += verdict.counters.hunts;
+    hunted.hunts_given_up += verdict.counters.hunts_given_up;
+    hunted.probes += verdict.counters.probes;
+    hunted.rows_quarantined += verdict.counters.rows_quarantined;
     if (!verdict.broken.empty()) {
       tell(scenario, verdict);
       return false;
@@ -106,6 +111,8 @@ bool run_seeds(const Options& options) {
   const double seconds = std::chrono::duration<double>(simulated).count();
   fmt::print("{}\n{} seeds, {} events, {:.0f} s simulated in {:.1f} s: {:.0f} times real time\n",
              coverage.text(), options.seeds, events, seconds, took, seconds / took);
+  fmt::print("{} hunts, {} given up, {} probes, {} rows found\n", hunted.hunts, hunted.hunts_given_up,
+             hunted.probes, hunted.rows_quarantined);
   if (coverage.empty() > 0) fmt::print("{} cells of the matrix are empty\n", coverage.empty());
   return coverage.empty() == 0;
 }

@@ -9,6 +9,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// Few, so that inputs share some.
+constexpr std::uint32_t kRows = 30;
+constexpr std::uint32_t kInputs = 6;
+constexpr std::uint32_t kCleanRow = kRows;
+
 template <class Item, std::size_t N>
 Item pick(Random& random, const Item (&items)[N]) {
   return items[random.up_to(N - 1)];
@@ -61,7 +66,7 @@ std::vector<Stimulus> stimuli_of(const Scenario& scenario, Random& random, Time&
             random.up_to(9) == 0 ? 10 * scenario.config.answer.deadline : scenario.config.answer.deadline;
         stimuli.push_back({.kind = Stimulus::Kind::ask,
                            .at = now,
-                           .input = static_cast<std::uint32_t>(random.up_to(5)),
+                           .input = static_cast<std::uint32_t>(random.up_to(kInputs - 1)),
                            .length = deadline});
       }
       const auto strike = [&](Fault fault, std::uint64_t one_in, Stimulus::Kind kind, std::uint64_t targets) {
@@ -130,8 +135,13 @@ Random Scenario::chance(std::uint64_t purpose, std::uint64_t a, std::uint64_t b,
   return Random(state);
 }
 
-bool Scenario::poisonous(std::uint32_t member, std::uint32_t input) const {
-  return has(Fault::poison) && chance(1, member, input).up_to(3) == 0;
+const std::vector<std::uint32_t>& Scenario::rows_of(std::uint32_t input) const {
+  static const std::vector<std::uint32_t> kClean{kCleanRow};
+  return input == kCleanInput ? kClean : inputs[input];
+}
+
+bool Scenario::poisonous_row(std::uint32_t member, std::uint32_t row) const {
+  return has(Fault::poison) && row != kCleanRow && chance(1, member, row).up_to(7) == 0;
 }
 
 bool Scenario::sick(std::uint32_t member, Time now) const {
@@ -152,6 +162,13 @@ Scenario scenario_of(std::uint64_t seed) {
   scenario.fault_rate = pick(random, {0.005, 0.05, 0.3});
   scenario.answer_time = pick<Duration>(random, {100us, 1ms, 4ms});
   scenario.stimuli = stimuli_of(scenario, random, scenario.faults_end);
+  for (std::uint32_t input = 0; input < kInputs; ++input) {
+    Random own = scenario.chance(4, input);
+    const bool batch = own.up_to(2) > 0;
+    std::vector<std::uint32_t> rows(batch ? 2 + own.up_to(scenario.config.limits.rows - 2) : 1);
+    for (std::uint32_t& row : rows) row = static_cast<std::uint32_t>(own.up_to(kRows - 1));
+    scenario.inputs.push_back(std::move(rows));
+  }
   return scenario;
 }
 

@@ -29,7 +29,7 @@ enum class Fault : std::uint8_t {
   lie,
   reject,
   refuse,
-  poison,      // some inputs kill
+  poison,      // some rows kill
   sick,        // a member that rejects everything
   lost_bell,   // the answer is found by the next tick only
   slow_death,  // answers after the kill was sent, dies late
@@ -68,15 +68,21 @@ struct Scenario {
   Duration answer_time{};
   std::vector<Stimulus> stimuli;  // in the order of time
   Time faults_end;
+  std::vector<std::vector<std::uint32_t>> inputs;  // the rows of each
 
   [[nodiscard]] bool has(Fault fault) const { return faults[static_cast<std::size_t>(fault)]; }
   /// A generator of its own for one decision.
   [[nodiscard]] Random chance(std::uint64_t purpose, std::uint64_t a, std::uint64_t b = 0,
                               std::uint64_t c = 0) const;
-  [[nodiscard]] bool poisonous(std::uint32_t member, std::uint32_t input) const;
+  /// What an input consists of: rows by their number, one or more. Inputs share rows.
+  [[nodiscard]] const std::vector<std::uint32_t>& rows_of(std::uint32_t input) const;
+  [[nodiscard]] bool poisonous_row(std::uint32_t member, std::uint32_t row) const;
   [[nodiscard]] bool sick(std::uint32_t member, Time now) const;
   [[nodiscard]] bool astray(std::uint32_t member, Time now) const;
 };
+
+/// An input of one harmless row, for probes.
+inline constexpr std::uint32_t kCleanInput = 1000;
 
 inline constexpr Time kBegin{std::chrono::seconds(100'000)};
 

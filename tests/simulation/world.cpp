@@ -11,7 +11,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint32_t kCleanInput = 1000;
 // Slow probing may wait ten minutes, then a start, then a breaker's minute.
 constexpr Duration kHealedWithin = 15min;
 
@@ -34,6 +33,8 @@ VoteFate cause_of(Fault fault) {
   if (fault == Fault::escape) return {.state = VoteState::escape_attempt, .detail = 42};
   return {.state = VoteState::crashed, .detail = 11};
 }
+
+Fingerprint fingerprint_of_row(std::uint32_t row) { return {.low = row, .high = 78}; }
 
 bool kills(Fault fault) {
   return fault <= Fault::crash_after_publish || fault == Fault::exits || fault == Fault::out_of_memory ||
@@ -190,6 +191,9 @@ void World::carry_out() {
         push(Kind::template_loaded, now_ + 5ms, action.member, started.life);
         break;
       }
+      case Action::Kind::tell_row:
+        say("  row {} of slot {} is quarantined for member {}", action.first_row, action.slot, action.member);
+        break;
       case Action::Kind::kill_template:
         say("template {} is killed", action.member);
         templates_[action.member].ready = false;
@@ -201,23 +205,35 @@ void World::carry_out() {
 
 // ---- clients and operator ----
 
+// Few isolates have a probe and not for long, so half of the strikes go to one that has.
+std::uint32_t World::target_of(const Stimulus& stimulus) const {
+  if (scenario_.chance(17, stimulus.number).up_to(1) == 0) return stimulus.target;
+  for (std::uint32_t isolate = 0; isolate < workers_.size(); ++isolate) {
+    if (struck(isolate) != Struck::hunting) continue;
+    return stimulus.kind == Stimulus::Kind::kill_template ? core_.member_of(isolate) : isolate;
+  }
+  return stimulus.target;
+}
+
 void World::on_stimulus(const Stimulus& stimulus) {
   switch (stimulus.kind) {
     case Stimulus::Kind::ask:
       return ask(stimulus.number, stimulus.input, stimulus.length);
     case Stimulus::Kind::kill: {
-      Worker& worker = workers_[stimulus.target];
+      const std::uint32_t isolate = target_of(stimulus);
+      Worker& worker = workers_[isolate];
       if (!worker.process || !worker.alive) return;
-      say("the operator kills isolate {}", stimulus.target);
-      coverage_.note(Fault::operator_kill, struck(stimulus.target));
-      return die(stimulus.target, {.state = VoteState::crashed, .detail = 9}, 50us);
+      say("the operator kills isolate {}", isolate);
+      coverage_.note(Fault::operator_kill, struck(isolate));
+      return die(isolate, {.state = VoteState::crashed, .detail = 9}, 50us);
     }
     case Stimulus::Kind::kill_template: {
-      Template& target = templates_[stimulus.target];
+      const std::uint32_t member = target_of(stimulus);
+      Template& target = templates_[member];
       if (!target.alive || target.ends) return;
       target.ends = true;
-      note_all(Fault::template_crash, stimulus.target);
-      push(Kind::template_died, now_ + 100us, stimulus.target, target.life);
+      note_all(Fault::template_crash, member);
+      push(Kind::template_died, now_ + 100us, member, target.life);
       return;
     }
     case Stimulus::Kind::idle_lie:
@@ -255,9 +271,21 @@ void World::pause(Duration length) {
 }
 
 void World::ask(std::uint32_t stimulus, std::uint32_t input, Duration deadline) {
+  // A single row is known by its own fingerprint, alone and in a batch.
+  const std::vector<std::uint32_t> rows = scenario_.rows_of(input);
+  const Fingerprint whole =
+      rows.size() == 1 ? fingerprint_of_row(rows[0]) : Fingerprint{.low = input, .high = 77};
   std::optional<Fingerprint> fingerprint;
-  if (core_.wants_fingerprints(now_)) fingerprint = Fingerprint{.low = input, .high = 77};
-  const auto slot = core_.submit(now_, now_ + deadline, 1, fingerprint);
+  std::vector<Fingerprint> row_fingerprints;
+  if (core_.wants_fingerprints(now_)) {
+    fingerprint = whole;
+    for (const std::uint32_t row : rows) {
+      if (rows.size() > 1 && core_.wants_row_fingerprints())
+        row_fingerprints.push_back(fingerprint_of_row(row));
+    }
+  }
+  const auto slot = core_.submit(now_, now_ + deadline, static_cast<std::uint32_t>(rows.size()), fingerprint,
+                                 row_fingerprints);
   if (!slot) {
     carry_out();
     checker_.refused(core_, now_);
@@ -265,8 +293,8 @@ void World::ask(std::uint32_t stimulus, std::uint32_t input, Duration deadline) 
   }
   say("request {} of input {} in slot {}", stimulus, input, *slot);
   asked_[*slot].stimulus = stimulus;
-  asked_[*slot].input = input;
-  asked_[*slot].deadline = deadline;
+  asked_[*slot].rows = rows;
+  asked_[*slot].fingerprint = whole;
   std::ranges::fill(asked_[*slot].attempts, 0);
   checker_.accepted(core_, *slot, input, now_, now_ + deadline);
 }
@@ -303,22 +331,38 @@ void World::on_end() {
 
 // ---- workers ----
 
-std::optional<Fault> World::draw(std::uint32_t stimulus, std::uint32_t member, std::uint32_t attempt) const {
+std::optional<Fault> World::draw(std::uint32_t stimulus, std::uint32_t member, std::uint32_t attempt,
+                                 double rate) const {
   if (!faulty() || stimulus == UINT32_MAX) return std::nullopt;
   Random random = scenario_.chance(10, stimulus, member, attempt);
-  if (!happens(random, scenario_.fault_rate)) return std::nullopt;
+  if (!happens(random, rate)) return std::nullopt;
   const Fault fault = kJobFaults[random.up_to(kJobFaults.size() - 1)];
   return scenario_.has(fault) ? std::optional(fault) : std::nullopt;
+}
+
+bool World::kills_in(const Action& action) const {
+  const std::vector<std::uint32_t>& rows = asked_[action.slot].rows;
+  const std::uint32_t member = core_.member_of(action.isolate);
+  for (std::uint32_t i = 0; i < action.rows; ++i) {
+    if (scenario_.poisonous_row(member, rows[action.first_row + i])) return true;
+  }
+  return false;
 }
 
 void World::publish(const Action& action) {
   const std::uint32_t member = core_.member_of(action.isolate);
   Asked& asked = asked_[action.slot];
-  Job job{.slot = action.slot, .fault = draw(asked.stimulus, member, asked.attempts[member]++)};
+  // Probes are few, so they meet faults more often.
+  const double rate = action.probe ? std::max(scenario_.fault_rate, 0.4) : scenario_.fault_rate;
+  Job job{.slot = action.slot,
+          .probe = action.probe,
+          .patience = action.deadline - now_,
+          .fault = draw(asked.stimulus, member, asked.attempts[member]++, rate)};
   if (faulty() && scenario_.sick(member, now_)) job.fault = Fault::sick;
-  if (faulty() && asked.input != kCleanInput && scenario_.poisonous(member, asked.input))
-    job.fault = Fault::poison;
-  say("  isolate {} is asked for slot {}{}", action.isolate, action.slot,
+  if (faulty() && kills_in(action)) job.fault = Fault::poison;
+  say("  isolate {} is {} slot {}, rows {} to {}{}", action.isolate,
+      action.probe ? "probed with" : "asked for", action.slot, action.first_row,
+      action.first_row + action.rows - 1,
       job.fault ? fmt::format(", fault {}", name_of(*job.fault)) : std::string());
   if (job.fault == Fault::reject || job.fault == Fault::sick)
     job.answer = {.state = VoteState::rejected, .detail = 1};
@@ -339,15 +383,17 @@ void World::begin(std::uint32_t isolate) {
   Duration takes(random.up_to(2 * static_cast<std::uint64_t>(scenario_.answer_time.count())));
   if (job.fault == Fault::crash_before_take) takes = 0ns;
   if (job.fault == Fault::slow) {
-    const auto most = static_cast<std::uint64_t>((asked.deadline + scenario_.config.answer.grace).count());
+    const auto most = static_cast<std::uint64_t>((job.patience + scenario_.config.answer.grace).count());
     takes += Duration(random.up_to(most));
   }
   // Half of the inputs that kill take their time over it: long enough to be hedged.
   if (job.fault == Fault::poison && random.up_to(1) == 0) {
-    takes += Duration(random.up_to(static_cast<std::uint64_t>(asked.deadline.count())));
+    takes += Duration(random.up_to(static_cast<std::uint64_t>(job.patience.count())));
   }
+  // Long enough that what strikes meanwhile meets it now and then.
+  if (job.probe) takes += Duration(random.up_to(static_cast<std::uint64_t>(job.patience.count()) / 2));
   if (job.fault == Fault::hang) {
-    coverage_.note(Fault::hang, Struck::busy);
+    coverage_.note(Fault::hang, job.probe ? Struck::hunting : Struck::busy);
     return;
   }
   push(Kind::computed, now_ + takes, isolate, worker.life);
@@ -358,7 +404,8 @@ void World::on_computed(std::uint32_t isolate) {
   if (!worker.alive || (worker.doomed && !worker.slow_death)) return;
   const Job job = worker.ring.front();
   worker.busy = false;
-  if (job.fault) coverage_.note(*job.fault, worker.doomed ? Struck::dying : Struck::busy);
+  const Struck working = job.probe ? Struck::hunting : Struck::busy;
+  if (job.fault) coverage_.note(*job.fault, worker.doomed ? Struck::dying : working);
   if (worker.doomed) coverage_.note(Fault::slow_death, Struck::dying);
   const bool dies = job.fault && kills(*job.fault);
   if (dies && job.fault != Fault::crash_after_publish) {
@@ -373,7 +420,7 @@ void World::on_computed(std::uint32_t isolate) {
   }
   Random random = scenario_.chance(12, asked_[job.slot].stimulus, isolate);
   if (scenario_.has(Fault::lost_bell) && faulty() && random.up_to(9) == 0) {
-    coverage_.note(Fault::lost_bell, Struck::busy);
+    coverage_.note(Fault::lost_bell, working);
     push(Kind::tick, now_ + 5ms, 0);
   } else {
     push(Kind::collect, now_ + Duration(random.up_to(20'000)), isolate, worker.life);
@@ -448,8 +495,14 @@ void World::on_died(std::uint32_t isolate) {
   carry_out();
   Worker& worker = workers_[isolate];
   const VoteFate cause = core_.life(isolate).cause_of(worker.cause);
-  if (const auto slot = core_.blamed(isolate, worker.cause)) {
-    core_.fingerprint(*slot, {.low = asked_[*slot].input, .high = 77});
+  if (const auto blame = core_.blamed(isolate, worker.cause)) {
+    const Asked& asked = asked_[blame->slot];
+    const bool row = blame->probe && blame->rows.rows == 1;
+    // A part of a batch has a fingerprint that nothing else has.
+    const Fingerprint part{.low = (std::uint64_t{blame->rows.first} << 32U) | blame->rows.rows, .high = 79};
+    core_.fingerprint(*blame, row            ? fingerprint_of_row(asked.rows[blame->rows.first])
+                              : blame->probe ? part
+                                             : asked.fingerprint);
   }
   say("isolate {} is dead: {}", isolate, name_of(cause.state));
   checker_.gone(isolate, cause, now_);
@@ -540,7 +593,9 @@ Struck World::struck(std::uint32_t isolate) const {
   if (std::holds_alternative<Waiting>(state)) return Struck::waiting;
   if (std::holds_alternative<Starting>(state)) return Struck::starting;
   if (std::holds_alternative<Dying>(state)) return Struck::dying;
-  return core_.outstanding(isolate) > 0 ? Struck::busy : Struck::idle;
+  const auto due = core_.expected(isolate);
+  if (due && due->probe) return Struck::hunting;
+  return due ? Struck::busy : Struck::idle;
 }
 
 void World::note_all(Fault fault, std::optional<std::uint32_t> member) {

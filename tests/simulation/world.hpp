@@ -62,6 +62,8 @@ class World {
   };
   struct Job {
     std::uint32_t slot = 0;
+    bool probe = false;
+    Duration patience{};  // until its deadline
     std::optional<Fault> fault;
     VoteFate answer{.state = VoteState::voted};
   };
@@ -89,8 +91,8 @@ class World {
   };
   struct Asked {
     std::uint32_t stimulus = 0;
-    std::uint32_t input = 0;
-    Duration deadline{};
+    std::vector<std::uint32_t> rows;
+    Fingerprint fingerprint;
     std::vector<std::uint32_t> attempts;
   };
 
@@ -100,6 +102,7 @@ class World {
   void carry_out();
   void after(bool ticked);
   void on_stimulus(const Stimulus& stimulus);
+  [[nodiscard]] std::uint32_t target_of(const Stimulus& stimulus) const;
   void ask(std::uint32_t stimulus, std::uint32_t input, Duration deadline);
   void pause(Duration length);
   void publish(const Action& action);
@@ -117,7 +120,9 @@ class World {
   void on_tick();
   void on_probe();
   void on_end();
-  std::optional<Fault> draw(std::uint32_t stimulus, std::uint32_t member, std::uint32_t attempt) const;
+  std::optional<Fault> draw(std::uint32_t stimulus, std::uint32_t member, std::uint32_t attempt,
+                            double rate) const;
+  [[nodiscard]] bool kills_in(const Action& action) const;
   [[nodiscard]] bool faulty() const { return now_ < scenario_.faults_end; }
   [[nodiscard]] Struck struck(std::uint32_t isolate) const;
   void note_all(Fault fault, std::optional<std::uint32_t> member = std::nullopt);

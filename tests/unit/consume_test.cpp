@@ -139,8 +139,10 @@ TEST_CASE("consume: a failed request brings the model's words, bounded and print
 TEST_CASE("consume: an answer that nobody waits for is not copied", "[consume]") {
   TestChannel channel;
   channel.expected->wanted = false;
+  channel.expected->probe = GENERATE(false, true);
   channel.writer.publish(TestChannel::right());
-  CHECK(channel.consume().fate.state == VoteState::late);
+  // Of a probe only whether it was worked on is asked.
+  CHECK(channel.consume().fate.state == (channel.expected->probe ? VoteState::voted : VoteState::late));
   CHECK(channel.part == std::vector<float>(6, -1.0F));
 }
 

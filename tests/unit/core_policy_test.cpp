@@ -493,7 +493,7 @@ TEST_CASE("fingerprint: it is SipHash-2-4 with 128 bits, as published", "[core]"
 TEST_CASE("poison table: it is bounded, and forgets what was not seen for the longest time", "[core]") {
   PoisonTable table;
   for (std::uint64_t i = 0; i < PoisonTable::kEntriesMax + 10; ++i)
-    table.blame(0, {.low = i, .high = 0}, kStart);
+    table.blame(0, {.low = i, .high = 0}, false, kStart);
   CHECK(table.size() == PoisonTable::kEntriesMax);
   CHECK(table.kills(0, {.low = 9, .high = 0}, kStart) == 0);
   CHECK(table.kills(0, {.low = 10, .high = 0}, kStart) == 1);

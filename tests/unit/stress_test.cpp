@@ -312,7 +312,9 @@ TEST_CASE("load: inputs fit the ensemble and leave the place of a command empty"
     CHECK(input.rows >= 1);
     CHECK(input.rows <= 2);
     REQUIRE(input.x.size() == std::size_t{input.rows} * config.features);
-    CHECK((std::bit_cast<std::uint32_t>(input.x[0]) & 0xffU) == 0);
+    for (std::uint32_t row = 0; row < input.rows; ++row) {
+      CHECK((std::bit_cast<std::uint32_t>(input.x[std::size_t{row} * config.features]) & 0xffU) == 0);
+    }
   }
 }
 
