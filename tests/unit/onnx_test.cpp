@@ -1,6 +1,7 @@
 // ONNX files that are right: the answers are those of the operators' definitions, in every tier.
 #include "worker/onnx.hpp"
 
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -18,6 +19,20 @@
 #include "worker/onnx/intervals.hpp"
 #include "worker/trees/compact_forest.hpp"
 #include "worker/trees/instruction_set.hpp"
+
+namespace {
+std::atomic<std::size_t> allocations{0};
+}
+
+// The linker puts this in the place of operator new in the objects of this program; see dense_test.cpp.
+extern "C" {
+void* __real__Znwm(std::size_t bytes);
+
+void* __wrap__Znwm(std::size_t bytes) {
+  ++allocations;
+  return __real__Znwm(bytes);
+}
+}
 
 namespace {
 
@@ -277,6 +292,60 @@ TEST_CASE("onnx: a comparison becomes bounds at which its truth turns over, for 
         }
         if (intervals.bounds.empty()) CHECK(intervals.first == missing);
       }
+    }
+  }
+}
+
+/// A file of tests/data/onnx as a member of an ensemble of five features.
+ModelSource member(const std::string& name, bool classification, std::uint32_t outputs) {
+  ModelSource source;
+  source.path = fixture::onnx_path(name + ".onnx");
+  source.classification = classification;
+  source.features = 5;
+  source.outputs = outputs;
+  return source;
+}
+
+TEST_CASE("onnx: a file is recognised, and its scores become the ensemble's classes", "[onnx]") {
+  const auto pair = load_model(member("pair_logistic", true, 2));
+  if (!pair) FAIL(describe(pair.error()));
+  const std::vector<float> x{0.37F, -1.0F, 0.0F, 2.0F, std::numeric_limits<float>::quiet_NaN()};
+  std::vector<float> out(2);
+  REQUIRE((*pair)->predict({x.data(), 1, 5}, {out.data(), 1, 2}).has_value());
+  CHECK(out[1] > 0.0F);
+  CHECK(out[0] == 1.0F - out[1]);
+  CHECK(load_model(member("classes_softmax", true, 4)).has_value());
+  CHECK(load_model(member("mode_mixed", false, 1)).has_value());
+
+  // Scores that are no probabilities do not vote, and another number of classes is another ensemble's.
+  for (const ModelSource& source : {member("aggregate_sum", true, 3), member("classes_softmax", true, 3),
+                                    member("classes_softmax", false, 1)}) {
+    const auto other = load_model(source);
+    REQUIRE_FALSE(other.has_value());
+    CHECK(other.error().code == Errc::shape_mismatch);
+  }
+}
+
+TEST_CASE("onnx: predicting allocates nothing", "[onnx]") {
+  const Npy<float> x =
+      fixture::repeat_rows(fixture::read_npy<float>(fixture::onnx_path("finite_rows.npy")), 300);
+  for (const std::string name : {"prepared", "aggregate_min_base", "v5_mixed", "dense_elu"}) {
+    INFO(name);
+    const std::size_t at_start = allocations;
+    const auto model =
+        fixture::parse_onnx(fixture::read_bytes(fixture::onnx_path(name + ".onnx")), {.threshold = 0});
+    REQUIRE(model.has_value());
+    REQUIRE(allocations > at_start + 10);  // the counter counts
+    std::vector<float> out(std::size_t{300} * (*model)->shape().outputs);
+    for (const std::uint32_t rows : {1U, 7U, 300U}) {
+      const std::size_t before = allocations;
+      const bool answered =
+          (*model)
+              ->predict({x.values.data(), rows, 5}, {out.data(), rows, (*model)->shape().outputs})
+              .has_value();
+      const std::size_t after = allocations;
+      REQUIRE(answered);
+      REQUIRE(after == before);
     }
   }
 }
