@@ -3,6 +3,7 @@
 //   first bytes ──recognise()──▶ kind ──▶ load_xgboost / load_lightgbm / … ──adapt()──▶ Model
 //
 //   { and JSON or UBJSON             xgboost
+//   {"format": "tutti-scikit-learn"  scikit
 //   a line "tree"                    lightgbm
 //   u64 length, then {               dense (safetensors)
 //   protobuf, or a name in .onnx     onnx
@@ -28,6 +29,7 @@
 #include "worker/onnx.hpp"
 #include "worker/onnx/file.hpp"
 #include "worker/plugin.hpp"
+#include "worker/scikit.hpp"
 #include "worker/text.hpp"
 #include "worker/xgboost.hpp"
 
@@ -44,13 +46,14 @@ struct Kind {
 
 constexpr Kind kXgboost{"xgboost", "XGBoost JSON or UBJSON", load_xgboost};
 constexpr Kind kLightgbm{"lightgbm", "LightGBM text", load_lightgbm};
+constexpr Kind kScikit{"scikit", "scikit-learn trees as JSON", load_scikit};
 constexpr Kind kDense{"dense", "safetensors", load_dense};
 constexpr Kind kOnnx{"onnx", "ONNX trees and layers", load_onnx};
 constexpr Kind kPlugin{"plugin", "a shared library", load_plugin};
 
 std::string known_kinds() {
   std::string kinds;
-  for (const Kind& kind : {kXgboost, kLightgbm, kDense, kOnnx, kPlugin}) {
+  for (const Kind& kind : {kXgboost, kLightgbm, kScikit, kDense, kOnnx, kPlugin}) {
     kinds += fmt::format("{}{} ({})", kinds.empty() ? "" : ", ", kind.name, kind.file);
   }
   return kinds;
@@ -64,7 +67,9 @@ struct Foreign {
 };
 constexpr Foreign kForeign[] = {
     {"binf", "an old binary XGBoost model", "load it with XGBoost and save_model(\"name.json\")"},
-    {"\x80", "a Python pickle", "pickles are not loaded; save the model in its library's own format"},
+    {"\x80", "a Python pickle",
+     "pickles are not loaded; save the model in its library's own format, or scikit-learn's trees with "
+     "examples/export_sklearn.py"},
     {"PK\x03\x04", "a zip archive (torch, Keras or npz)", "save the weights as safetensors"},
     {"\x89HDF", "HDF5 (Keras)", "save the weights as safetensors"},
 };
@@ -99,6 +104,7 @@ Result<Kind> recognise(const ModelSource& source) {
   if (!read) return std::unexpected(read.error());
   const std::span<const std::byte> head = read->view();
   if (looks_like_safetensors(head)) return kDense;
+  if (looks_like_scikit(head)) return kScikit;
   if (looks_like_json(head) || looks_like_ubjson(head)) return kXgboost;
   if (looks_like_lightgbm(head)) return kLightgbm;
   if (as_text(head).starts_with("\x7f"
@@ -122,7 +128,7 @@ Result<Kind> recognise(const ModelSource& source) {
 
 Result<Kind> kind_of(const ModelSource& source) {
   if (source.kind.empty()) return recognise(source);
-  for (const Kind& kind : {kXgboost, kLightgbm, kDense, kOnnx, kPlugin}) {
+  for (const Kind& kind : {kXgboost, kLightgbm, kScikit, kDense, kOnnx, kPlugin}) {
     if (source.kind == kind.name) return kind;
   }
   return std::unexpected(Error{.code = Errc::bad_model,

@@ -63,7 +63,7 @@ class Model {
 /// Where a model comes from and what the ensemble expects of it.
 struct ModelSource {
   std::string path;  // of the file
-  std::string kind;  // "" recognises it; else "xgboost", "lightgbm", "dense", "onnx", "plugin"
+  std::string kind;  // "" recognises it; else what load.cpp knows: "xgboost", "lightgbm", …
   bool classification = false;
   std::uint32_t features = 0;  // of the ensemble
   std::uint32_t outputs = 0;   // classes of the ensemble, or 1

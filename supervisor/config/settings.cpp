@@ -21,7 +21,8 @@ constexpr std::array<std::string_view, 13> kRules{
     "mean",      "weighted_mean", "median",    "trimmed_mean", "minimum", "maximum", "geometric_mean",
     "soft_vote", "hard_vote",     "rank_mean", "stacking",     "min",     "max"};
 constexpr std::array<std::string_view, 6> kLogLevels{"trace", "debug", "info", "warning", "error", "off"};
-constexpr std::array<std::string_view, 5> kKinds{"", "xgboost", "lightgbm", "dense", "plugin"};
+constexpr std::array<std::string_view, 7> kKinds{"",      "xgboost", "lightgbm", "scikit",
+                                                 "dense", "onnx",    "plugin"};
 
 constexpr std::array<std::string_view, 3> kRequirements{"full", "best_effort", "none"};
 

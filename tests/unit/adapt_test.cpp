@@ -199,7 +199,7 @@ TEST_CASE("load: a file of no known kind is refused with its first bytes and the
   const Error unknown = load_error(folder.write("notes.txt", "hello"));
   CHECK(unknown.code == Errc::bad_model);
   CHECK(unknown.what.find("68 65 6c 6c 6f") != std::string::npos);
-  for (const char* kind : {"xgboost", "lightgbm", "dense", "plugin"})
+  for (const char* kind : {"xgboost", "lightgbm", "scikit", "dense", "onnx", "plugin"})
     CHECK(unknown.hint.find(kind) != std::string::npos);
 
   CHECK(load_error(folder.write("model.pkl", "\x80\x04\x95")).what.find("pickle") != std::string::npos);

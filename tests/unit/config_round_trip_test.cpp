@@ -29,13 +29,14 @@ class Generator {
     }
     const std::uint32_t members = 1 + below(6);
     for (std::uint32_t index = 0; index < members; ++index) {
-      config.members.push_back({.name = name(index),
-                                .model = "/models/" + labels(1).front(),
-                                .kind = pick<std::string>({"", "xgboost", "lightgbm", "dense", "plugin"}),
-                                .weight = number() + 1e-3,
-                                .instances = 1 + below(8),
-                                .isolation = chance() ? isolation() : IsolationConfig{},
-                                .where = ""});
+      config.members.push_back(
+          {.name = name(index),
+           .model = "/models/" + labels(1).front(),
+           .kind = pick<std::string>({"", "xgboost", "lightgbm", "scikit", "dense", "onnx", "plugin"}),
+           .weight = number() + 1e-3,
+           .instances = 1 + below(8),
+           .isolation = chance() ? isolation() : IsolationConfig{},
+           .where = ""});
     }
     choose_rule(config);
     choose_answer(config);

@@ -16,6 +16,8 @@ tutti_test(xgboost_test SOURCES unit/xgboost_test.cpp unit/xgboost_hostile_test.
 tutti_test(lightgbm_test SOURCES unit/lightgbm_test.cpp unit/lightgbm_hostile_test.cpp LIBRARIES tutti_models)
 tutti_test(onnx_test SOURCES unit/onnx_test.cpp unit/onnx_hostile_test.cpp LIBRARIES tutti_models)
 target_link_options(onnx_test PRIVATE -Wl,--wrap=_Znwm)
+tutti_test(scikit_test SOURCES unit/scikit_test.cpp LIBRARIES tutti_models nlohmann_json::nlohmann_json)
+tutti_test(preprocess_test SOURCES unit/preprocess_test.cpp LIBRARIES tutti_models)
 tutti_test(trees_test SOURCES unit/trees_test.cpp LIBRARIES tutti_models)
 tutti_test(adapt_test SOURCES unit/adapt_test.cpp LIBRARIES tutti_models nlohmann_json::nlohmann_json)
 tutti_test(cage_test SOURCES unit/cage_test.cpp unit/cage_filter_test.cpp plugins/evil_try.c LIBRARIES tutti_cage)

@@ -67,15 +67,27 @@ template <class Set, int kDepth, int kLevel, bool kWoven, class Number>
   }
 }
 
-/// The numbers of the leaves that a row reaches in a vector of trees. Returns the sum with what was pending.
-template <class Set, int kDepth, bool kWoven, class Number>
-[[gnu::noinline]] Number reach(const std::uint16_t* nodes, const typename Set::Row& row,
-                               std::uint16_t* numbers, const Pending<Number>& pending) {
+/// The numbers of the leaves that a row reaches in a vector of trees, whatever their leaves are.
+template <class Set, int kDepth>
+[[gnu::noinline]] void reach(const std::uint16_t* nodes, const typename Set::Row& row,
+                             std::uint16_t* numbers) {
+  float none = 0.0F;
+  for (int part = 0; part < Set::kParts; ++part) {
+    typename Set::Decisions decisions[kDepth];
+    decide<Set, kDepth, 0, false>(nodes + part * Set::kPartTrees, row, decisions, Pending<float>{}, none);
+    Set::template store<kDepth>(numbers + part * Set::kPartTrees, decisions);
+  }
+}
+
+/// The same, woven with what is pending. Returns the sum with it.
+template <class Set, int kDepth, class Number>
+[[gnu::noinline]] Number reach_and_add(const std::uint16_t* nodes, const typename Set::Row& row,
+                                       std::uint16_t* numbers, const Pending<Number>& pending) {
   Number sum = pending.sum;
   for (int part = 0; part < Set::kParts; ++part) {
     typename Set::Decisions decisions[kDepth];
-    if (kWoven && part == 0) {
-      decide<Set, kDepth, 0, kWoven>(nodes, row, decisions, pending, sum);
+    if (part == 0) {
+      decide<Set, kDepth, 0, true>(nodes, row, decisions, pending, sum);
     } else {
       decide<Set, kDepth, 0, false>(nodes + part * Set::kPartTrees, row, decisions, pending, sum);
     }
@@ -91,9 +103,8 @@ void run_vector(const RelayView<Number>& view, const RelayVector& vector, const 
   constexpr std::size_t kLeaves = std::size_t{1} << kDepth;
   alignas(64) std::uint16_t numbers[kRows][kRelayTrees];
   for (int row = 0; row < kRows; ++row) {
-    reach<Set, kDepth, false>(view.nodes + vector.first_node,
-                              Set::row(bytes + std::size_t(row) * view.stride), numbers[row],
-                              Pending<Number>{});
+    reach<Set, kDepth>(view.nodes + vector.first_node, Set::row(bytes + std::size_t(row) * view.stride),
+                       numbers[row]);
   }
   const Number* leaves = view.leaves + vector.first_leaf;
   if (view.groups == 1) {
@@ -128,9 +139,9 @@ class RelayRow {
     const std::uint16_t* const nodes = view_.nodes + vector.first_node;
     std::uint16_t* const numbers = numbers_[turn_];
     if (pending_vector_ != nullptr) {
-      pending_.sum = reach<Set, kDepth, true>(nodes, row_, numbers, pending_);
+      pending_.sum = reach_and_add<Set, kDepth>(nodes, row_, numbers, pending_);
     } else {
-      reach<Set, kDepth, false>(nodes, row_, numbers, pending_);
+      reach<Set, kDepth>(nodes, row_, numbers);
     }
     pending_.numbers = numbers;
     pending_.leaves = view_.leaves + vector.first_leaf;
