@@ -122,11 +122,14 @@ struct CageRequest {
   IsolationRequirement requirement = IsolationRequirement::best_effort;
   std::uint32_t descriptors_max = 64;
   std::uint64_t memory_bytes_max = 0;  // of private memory; 0: no limit
-  std::uint64_t file_bytes_max = 0;    // of any file that it writes
-  std::uint32_t processes_max = 64;    // and threads, of all isolates of the member
+  /// Of addresses beyond those that the process has before it is caged; 0: no limit. Memory that was written
+  /// and is then made read-only, page tables and stacks are counted here only.
+  std::uint64_t address_bytes_max = 0;
+  std::uint64_t file_bytes_max = 0;  // of any file that it writes
+  std::uint32_t processes_max = 64;  // and threads, of all isolates of the member
   std::int32_t nice = 0;
 };
 static_assert(std::is_trivially_copyable_v<CageRequest> && std::is_standard_layout_v<CageRequest>);
-static_assert(sizeof(CageRequest) == 32, "no padding: these bytes are sent");
+static_assert(sizeof(CageRequest) == 40, "no padding: these bytes are sent");
 
 }  // namespace tutti

@@ -22,7 +22,7 @@
 namespace tutti {
 
 inline constexpr std::uint64_t kProtocolMagic = 0x697474'75742e31;  // "1.tutti" read as bytes
-inline constexpr std::uint32_t kProtocolVersion = 3;
+inline constexpr std::uint32_t kProtocolVersion = 4;
 
 /// A text of bounded length in shared memory; not NUL-terminated.
 template <std::size_t Bytes>

@@ -185,6 +185,8 @@ class Engine {
   void note_error(const SpawnOrder& order, std::string text);
   void condemn(const SpawnOrder& order, VoteFate cause);
   void heed(const SpawnOrder& order, const TemplateLink::Heard& heard, Time now);
+  /// Of the member, that have a process.
+  [[nodiscard]] std::size_t isolates_alive(std::uint32_t member) const;
   bool take_born(const SpawnOrder& order, const TemplateLink::Heard& heard, Time now);
   void distrust(const SpawnOrder& order, const std::string& why);
   bool reap_isolate(const SpawnOrder& order, Time now);

@@ -228,6 +228,10 @@ void Engine::heed(const SpawnOrder& order, const Heard& heard, Time now) {
                                     tutti::name_of(level_of(walls_of(member)))));
         break;
       }
+      if (control(order)->hides_processes(0)) {
+        distrust(order, "it made processes that nobody ordered");
+        break;
+      }
       if (order.what != What::member) break;
       template_notes_[order.index].load = heard.load;
       core_.template_ready(order.index, heard.may_fork && threads_of(process(order)->pid()) == 1, now);
@@ -239,7 +243,11 @@ void Engine::heed(const SpawnOrder& order, const Heard& heard, Time now) {
       condemn(order, {.state = VoteState::start_failed});
       break;
     case Heard::Kind::born:
-      if (!take_born(order, heard, now)) distrust(order, "it speaks for an isolate that was not ordered");
+      if (!take_born(order, heard, now)) {
+        distrust(order, "it speaks for an isolate that was not ordered");
+      } else if (order.what == What::member && control(order)->hides_processes(isolates_alive(order.index))) {
+        distrust(order, "it made processes that nobody ordered");
+      }
       break;
     default:
       distrust(order, heard.error.what);
@@ -252,6 +260,14 @@ void Engine::distrust(const SpawnOrder& order, const std::string& why) {
   log_->error("{}: {}: no correct worker does that; it is killed and replaced", name_of(order), why);
   condemn(order, {.state = VoteState::protocol_violation});
   control(order)->hang_up();
+}
+
+std::size_t Engine::isolates_alive(std::uint32_t member) const {
+  std::size_t count = 0;
+  const std::uint32_t first = core_.first_isolate(member);
+  for (std::uint32_t isolate = first; isolate < first + core_.instances(member); ++isolate)
+    count += links_[isolate] && links_[isolate]->has_process() ? 1 : 0;
+  return count;
 }
 
 // A process says that it is an isolate: it must be one that was ordered here and is not there yet.

@@ -84,6 +84,7 @@ class ProcessGroup {
   ~ProcessGroup();
 
   [[nodiscard]] Walls walls() const noexcept { return limits_.walls(); }
+  [[nodiscard]] pid_t leader() const noexcept { return leader_; }
   /// True once for each process of it that the kernel ended because of the memory it used.
   bool take_memory_kill();
 

@@ -5,8 +5,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
+#include "supervisor/isolation/verify.hpp"
 #include "supervisor/plan.hpp"
 
 namespace tutti {
@@ -14,6 +17,15 @@ namespace {
 
 // The supervisor's own work: a worker's word is not asked.
 constexpr Walls kGroupWalls{Wall::cgroup_memory, Wall::cgroup_processes, Wall::cgroup_cpu};
+
+// What a worker maps beside its private memory: what it shares with us, its model's file, libraries.
+std::uint64_t mapped_bytes(const WorkerPlan& plan, const MemberConfig& member) {
+  constexpr std::uint64_t kLibraries = 256U << 20U;
+  std::error_code ignored;
+  const std::uintmax_t model = std::filesystem::file_size(member.model, ignored);
+  return plan.input_bytes + plan.shape.down_bytes() + plan.shape.up_bytes() + (ignored ? 0 : model) +
+         kLibraries;
+}
 
 CageRequest cage_request(const WorkerPlan& plan, const MemberConfig& member) {
   const IsolationConfig isolation = isolation_of(plan.isolation, member);
@@ -23,6 +35,7 @@ CageRequest cage_request(const WorkerPlan& plan, const MemberConfig& member) {
   return {.requirement = isolation.require.value_or(standard.requirement),
           .descriptors_max = isolation.descriptors.value_or(standard.descriptors_max),
           .memory_bytes_max = memory_of(isolation),
+          .address_bytes_max = isolation.memory ? *isolation.memory + mapped_bytes(plan, member) : 0,
           .file_bytes_max = isolation.file_size.value_or(standard.file_bytes_max),
           .processes_max = isolation.processes.value_or(standard.processes_max) + own_processes,
           .nice = isolation.nice.value_or(standard.nice)};
@@ -100,7 +113,9 @@ Result<TemplateLink> TemplateLink::start(const WorkerPlan& plan, const MemberCon
         Error{Errc::system, "isolation.cpu_cores or cpu_share does not hold: no control group can be made",
               order.name, "`tutti doctor` says what can be done"});
   }
-  const StartBlock start = start_block(plan, member, order);
+  StartBlock start = start_block(plan, member, order);
+  // A group counts what is used, and needs nobody to count what is reserved.
+  if (link.group_->walls().has(Wall::cgroup_memory)) start.cage.address_bytes_max = 0;
   if (!send_message(link.socket_.get(), bytes_of(start), {&plan.input_descriptor, kStartDescriptors})) {
     return std::unexpected(system_error("sendmsg", errno, order.name));
   }
@@ -155,6 +170,13 @@ Result<void> TemplateLink::recognise(pid_t sender) {
   process_ = std::move(*adopted);
   ended_.reset();
   return {};
+}
+
+bool TemplateLink::hides_processes(std::size_t isolates) const {
+  // The one that was started, the companion, and the one that loads the model: without a namespace the same.
+  constexpr std::size_t kOwn = 3;
+  const std::size_t unborn = orders_ > births_ ? orders_ - births_ : 0;
+  return children_in_session(group_->leader()) > kOwn + isolates + unborn;
 }
 
 std::optional<VoteFate> TemplateLink::reap() {

@@ -69,6 +69,9 @@ class TemplateLink {
   /// The process that has the model, or that was started to load it.
   Process& process() noexcept { return process_; }
   [[nodiscard]] const Process& process() const noexcept { return process_; }
+  /// True if there are processes beside it, its companion, its `isolates` that live and those that were
+  /// ordered: a model that is hostile from load can make them, and they would be nobody's.
+  [[nodiscard]] bool hides_processes(std::size_t isolates) const;
   /// If the process is dead and no other will take its place: says how it died. Never blocks.
   std::optional<VoteFate> reap();
   /// The process and all its descendants.

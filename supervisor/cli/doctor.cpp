@@ -109,7 +109,7 @@ std::vector<Finding> find_walls(const ProbeReport& report) {
   for (std::size_t index = 0; index < kWallCount; ++index) {
     const auto wall = static_cast<Wall>(index);
     const auto why = report.missing.find(wall);
-    const bool holds = report.walls.has(wall);
+    const bool holds = report.walls.has(wall) || report.group_walls.has(wall);
     // Where the user namespace hides a worker's memory it may be looked at by its supervisor.
     const bool needless = wall == Wall::not_dumpable && report.walls.has(Wall::user_namespace);
     findings.push_back({.name = std::string(name_of(wall)),

@@ -57,29 +57,35 @@ std::string waiting_text(const Plan& plan) {
                      format_duration(plan.spin.spin));
 }
 
-/// The level that a caged worker reaches here: tried, not guessed. Nothing where that cannot be tried.
-std::optional<IsolationLevel> level_here() {
+/// What a caged worker gets here: tried, not guessed. Nothing where that cannot be tried.
+std::optional<ProbeReport> walls_here() {
   const auto worker = find_worker();
-  const auto report = worker ? probe_isolation(*worker) : std::unexpected(worker.error());
-  return report ? std::optional(level_of(report->walls)) : std::nullopt;
+  auto report = worker ? probe_isolation(*worker) : std::unexpected(worker.error());
+  return report ? std::optional(std::move(*report)) : std::nullopt;
 }
 
 /// What holds one member.
 struct Hold {
   IsolationConfig isolation;
   std::optional<IsolationLevel> level;
+  bool cpu_holds = true;  // what the config says of processor time
   [[nodiscard]] bool refuses() const {
-    return isolation.require == IsolationRequirement::full && level && *level != IsolationLevel::full;
+    return isolation.require == IsolationRequirement::full && level &&
+           (*level != IsolationLevel::full || !cpu_holds);
   }
 };
 
 std::vector<Hold> holds_of(const EnsembleConfig& config) {
-  const auto level = level_here();
+  const auto here = walls_here();
+  const auto level = here ? std::optional(level_of(here->walls)) : std::nullopt;
+  const bool groups = here && here->group_walls.has(Wall::cgroup_cpu);
   std::vector<Hold> holds;
   for (const MemberConfig& member : config.members) {
     const IsolationConfig isolation = isolation_of(config.isolation, member);
     const bool open = isolation.require == IsolationRequirement::none;
-    holds.push_back({.isolation = isolation, .level = open ? IsolationLevel::none : level});
+    holds.push_back({.isolation = isolation,
+                     .level = open ? IsolationLevel::none : level,
+                     .cpu_holds = (groups && !open) || !limits_cpu(isolation)});
   }
   return holds;
 }
@@ -89,10 +95,16 @@ std::string level_text(const Hold& hold) {
   return fmt::format("{}{}", name_of(*hold.level), hold.refuses() ? " (refused)" : "");
 }
 
-std::string cpu_text(const IsolationConfig& isolation) {
+std::string memory_text(const IsolationConfig& isolation) {
+  return isolation.require == IsolationRequirement::none ? "any" : format_bytes(memory_of(isolation));
+}
+
+std::string cpu_text(const Hold& hold) {
+  const IsolationConfig& isolation = hold.isolation;
   std::string text = isolation.cpu_cores ? fmt::format("{:g} cores", *isolation.cpu_cores) : "";
   if (isolation.cpu_share)
     text += fmt::format("{}share {:g}", text.empty() ? "" : ", ", *isolation.cpu_share);
+  if (!hold.cpu_holds) text += " (do not hold)";
   if (const std::int32_t nice = isolation.nice.value_or(0); nice != 0)
     text += fmt::format("{}nice {}", text.empty() ? "" : ", ", nice);
   return text.empty() ? "any" : text;
@@ -103,7 +115,7 @@ std::string isolation_text(const std::vector<Hold>& holds) {
   if (std::ranges::any_of(holds, [](const Hold& hold) { return !hold.level; }))
     return "cannot be told: tutti-worker does not run; see tutti doctor";
   if (std::ranges::any_of(holds, &Hold::refuses))
-    return "not full here, so members that require it would not start; see tutti doctor";
+    return "not all that is required holds here, so members would not start; see tutti doctor";
   const auto lowest = std::ranges::min(holds, {}, &Hold::level).level;
   if (lowest == IsolationLevel::full) return "full";
   return fmt::format("{}; see tutti doctor", name_of(*lowest));
@@ -118,7 +130,10 @@ nlohmann::ordered_json limits_json(const Hold& hold) {
   const IsolationConfig& isolation = hold.isolation;
   return {{"level", hold.level ? nlohmann::ordered_json(name_of(*hold.level)) : nlohmann::ordered_json()},
           {"refused", hold.refuses()},
-          {"memory_bytes", memory_of(isolation)},
+          {"memory_bytes", isolation.require == IsolationRequirement::none
+                               ? nlohmann::ordered_json()
+                               : nlohmann::ordered_json(memory_of(isolation))},
+          {"cpu_holds", hold.cpu_holds},
           {"cpu_cores", or_null(isolation.cpu_cores)},
           {"cpu_share", or_null(isolation.cpu_share)},
           {"nice", or_null(isolation.nice)},
@@ -176,8 +191,8 @@ int plan(const ConfigOptions& options, bool json) {
   for (std::size_t i = 0; i < holds.size(); ++i) {
     const MemberConfig& member = config->members[i];
     rows.push_back({member.name, "process", std::to_string(member.instances),
-                    fmt::format("{:g}", member.weight), level_text(holds[i]),
-                    format_bytes(memory_of(holds[i].isolation)), cpu_text(holds[i].isolation), member.model});
+                    fmt::format("{:g}", member.weight), level_text(holds[i]), memory_text(holds[i].isolation),
+                    cpu_text(holds[i]), member.model});
   }
   if (!config->combine.model.empty())
     rows.push_back({"(stacking)", "process", "1", "-", "", "", "", config->combine.model});

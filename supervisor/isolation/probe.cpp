@@ -127,7 +127,7 @@ Result<ProbeReport> probe_isolation(const std::string& program) {
     return std::unexpected(Error{Errc::system, "it ended without a report", program,
                                  "install tutti and tutti-worker from the same build"});
   }
-  report.walls = report.walls | group.walls();
+  report.group_walls = group.walls();
   for (const Wall wall : {Wall::cgroup_memory, Wall::cgroup_processes, Wall::cgroup_cpu}) {
     if (!group.walls().has(wall)) report.missing[wall] = group.obstacle();
   }
@@ -149,9 +149,12 @@ std::string_view remedy_of(Wall wall) noexcept {
       return "comes with user namespaces, or with root and CAP_SYS_ADMIN";
     case Wall::own_uid:
       return "start tutti as root, with models that everybody may read";
+    case Wall::limits:
+      return "as root RLIMIT_NPROC binds nobody: it takes a uid of its own, so models that everybody may "
+             "read and "
+             "CAP_SETUID, or an ordinary user";
     case Wall::no_capabilities:
     case Wall::no_new_privileges:
-    case Wall::limits:
       return "report this as a bug: nothing is needed for it";
     case Wall::not_dumpable:
       return "needed only where there is no user namespace";

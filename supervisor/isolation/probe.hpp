@@ -14,6 +14,7 @@ namespace tutti {
 struct ProbeReport {
   std::uint32_t protocol = 0;  // that the worker speaks
   Walls walls;
+  Walls group_walls;                    // of a control group, which is made only for what a config limits
   std::map<Wall, std::string> missing;  // why a wall does not hold: "unshare: Operation not permitted"
   Duration took{};                      // to enter the cage and to seal it
 };

@@ -4,14 +4,18 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 namespace tutti {
 namespace {
@@ -113,6 +117,27 @@ Result<void> verify_from_outside(pid_t pid, Walls claimed) {
       .what = fmt::format("it says that {} holds it, and /proc says that it does not", name_of(*fallen)),
       .where = fmt::format("process {}", pid),
       .hint = "install tutti and tutti-worker from the same build, or distrust the model"});
+}
+
+std::size_t children_in_session(pid_t leader) {
+  std::size_t count = 0;
+  std::error_code ignored;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task", ignored)) {
+    std::ifstream children(task.path() / "children");
+    for (pid_t child = 0; children >> child;) {
+      // "123 (any name) S parent group session …": the name may hold anything, so from its end on.
+      std::ifstream file(fmt::format("/proc/{}/stat", child));
+      std::string text;
+      std::getline(file, text);
+      std::istringstream fields(text.substr(text.rfind(')') + 1));
+      char state = 'Z';
+      pid_t parent = 0;
+      pid_t group = 0;
+      pid_t session = 0;
+      if (fields >> state >> parent >> group >> session && state != 'Z' && session == leader) ++count;
+    }
+  }
+  return count;
 }
 
 }  // namespace tutti

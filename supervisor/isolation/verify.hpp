@@ -8,6 +8,8 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
+
 #include "shared/cage.hpp"
 #include "shared/error.hpp"
 
@@ -16,5 +18,8 @@ namespace tutti {
 /// Compares what `claimed` says of `pid` with /proc, for each of its threads. Some 100 us.
 /// Errors: protocol (a wall is claimed and does not stand; `what` names it), system (the process is gone).
 Result<void> verify_from_outside(pid_t pid, Walls claimed);
+
+/// Living children of this process whose session that of `leader` is. 0 where the kernel does not list them.
+std::size_t children_in_session(pid_t leader);
 
 }  // namespace tutti

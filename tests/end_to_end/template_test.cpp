@@ -146,6 +146,21 @@ TEST_CASE("template: a worker that says what no correct worker says is not belie
   CHECK(Footprint::now() == before);
 }
 
+TEST_CASE("template: one that makes processes which nobody ordered is not believed, and they go with it",
+          "[template]") {
+  // Where the kernel lists no children nobody can see them; they end with the member all the same.
+  if (!std::filesystem::exists("/proc/thread-self/children")) return;
+  const Footprint before = Footprint::now();
+  {
+    Ensemble ensemble = launch(with_model("hides_processes", 1));
+    CHECK(ensemble.status().members[0].ready == 0);
+    CHECK(ensemble.status().members[0].last_error ==
+          "protocol violation: it made processes that nobody ordered");
+    ask(ensemble, 1);
+  }
+  CHECK(Footprint::now() == before);
+}
+
 TEST_CASE("template: descriptors that a worker sends do not stay", "[template]") {
   // A kernel that can refuses them at the sender's side, and the worker is none the worse; else it is
   // distrusted.

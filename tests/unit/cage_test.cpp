@@ -235,6 +235,19 @@ TEST_CASE("cage: limits hold", "[cage]") {
                : 0;
   });
   CHECK(memory.result == ENOMEM);
+  // Memory that is written and then made read-only is not private and writable any more.
+  job.request.address_bytes_max = 128U << 20U;
+  const End hidden = run(job, Stage::serve, [] {
+    constexpr std::size_t kPart = 8U << 20U;
+    for (int part = 0; part < 32; ++part) {
+      void* block = ::mmap(nullptr, kPart, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (block == MAP_FAILED) return errno;
+      std::memset(block, 1, kPart);
+      ::mprotect(block, kPart, PROT_READ);
+    }
+    return 0;
+  });
+  CHECK(hidden.result == ENOMEM);
   const End core = run(job, Stage::serve, [] {
     rlimit limit{};
     ::getrlimit(RLIMIT_CORE, &limit);

@@ -1,5 +1,6 @@
-// Limits on what a worker may use up. Those that the kernel cannot count rightly are not set: RLIMIT_AS
-// counts address ranges that are only reserved, RLIMIT_RSS does nothing.
+// Limits on what a worker may use up. RLIMIT_DATA counts private memory while it is writable, RLIMIT_AS also
+// addresses that are only reserved: the first is what a config means, the second what an attacker cannot get
+// around, and therefore has some room. RLIMIT_RSS does nothing.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -15,6 +16,8 @@ namespace {
 
 // Of 1000: a worker goes before anything else that the machine runs, its supervisor above all.
 constexpr int kOomScore = 800;
+
+constexpr rlim_t kStackBytesMax = 8U << 20U;
 
 /// Lowers a limit; one that is lower already is left alone. 0: done.
 int lower(__rlimit_resource resource, rlim_t value) {
@@ -41,6 +44,22 @@ void write_number(const char* path, int number) {
 void set_nice(int nice) {
   ::setpriority(PRIO_PROCESS, 0, nice);
   if (nice != 0 && ::getsid(0) == ::getpid()) write_number("/proc/self/autogroup", nice);
+}
+
+/// The first number of a file; 0 where it cannot be read.
+rlim_t first_number(const char* path) {
+  std::array<char, 64> text{};
+  const int file = ::open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  const ssize_t length = ::read(file, text.data(), text.size());
+  ::close(file);
+  rlim_t number = 0;
+  std::from_chars(text.data(), text.data() + std::max<ssize_t>(length, 0), number);
+  return number;
+}
+
+rlim_t addresses_now() {
+  return first_number("/proc/self/statm") * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE));
 }
 
 /// Threads of all processes. 0 where that cannot be read.
@@ -77,6 +96,8 @@ void set_limits(const CageRequest& request, Progress& progress) {
   // Private writable memory: the heap, not the shared regions. What a memory group counts beside this, page
   // cache and memfds, the filters and the file limit keep small.
   if (request.memory_bytes_max != 0) limit(RLIMIT_DATA, request.memory_bytes_max);
+  limit(RLIMIT_STACK, kStackBytesMax);
+  if (request.address_bytes_max != 0) limit(RLIMIT_AS, addresses_now() + request.address_bytes_max);
   if (failure == 0) {
     progress.walls.add(Wall::limits);
   } else {
