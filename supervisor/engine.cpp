@@ -49,7 +49,8 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const EnsembleCon
   auto log = make_logger(config->name, static_cast<spdlog::level::level_enum>(config->log_level));
   std::unique_ptr<Engine> engine(new Engine(std::move(config), chosen, std::move(log), std::move(*combiner)));
 
-  auto events = EventLog::open(engine->config_.events, engine->config_.name, options.on_event);
+  auto events =
+      EventLog::open(options.events.value_or(engine->config_.events), engine->config_.name, options.on_event);
   if (!events) return std::unexpected(events.error());
   engine->events_ = std::move(*events);
   engine->slot_bytes_ = input_slot_bytes(engine->config_);
@@ -96,7 +97,6 @@ Engine::Engine(std::shared_ptr<const EnsembleConfig> config, const LaunchOptions
   deliveries_.reserve(core_.slots());
   answered_ = std::make_unique<bool[]>(config_.members.size());
   tallies_.resize(config_.members.size());
-  created_ = monotonic_now();
 }
 
 // ---- requests ----

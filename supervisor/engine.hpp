@@ -105,6 +105,7 @@ class Engine {
   Result<void> kill_worker(std::string_view member);
 
   // ---- ending ----
+  /// From now on it accepts nothing, and tells no event: that its workers end is wanted.
   void close();
   void kill_all(Time now);
   [[nodiscard]] bool any_process() const;
@@ -233,7 +234,7 @@ class Engine {
   std::unique_ptr<EventLog> events_;
   std::vector<MemberTally> tallies_;  // [members]
   EngineCounters counters_;
-  Time created_;
+  bool closing_ = false;                       // what its workers do now is no news
   bool quorum_seen_ = false;                   // whether the quorum could be met when that was last told
   std::vector<double> distances_;              // [members], scratch
   std::vector<float> values_;                  // [members], scratch

@@ -495,6 +495,7 @@ Result<void> Engine::kill_worker(std::string_view member) {
 }
 
 void Engine::close() {
+  closing_ = true;
   core_.close();
   carry_out();
 }

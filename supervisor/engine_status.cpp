@@ -12,6 +12,7 @@ pid_t Engine::pid_of(std::uint32_t isolate) const {
 }
 
 void Engine::tell(Event::Kind kind, std::uint32_t isolate, Time now, VoteFate cause) {
+  if (closing_) return;
   const IsolateLife& life = core_.life(isolate);
   events_->push({.kind = kind,
                  .isolate = notes_[isolate].name,
@@ -45,7 +46,7 @@ void Engine::tell_row(const Action& action) {
 
 void Engine::tell_readiness(Time now) {
   const bool met = core_.members_ready() >= core_.quorum();
-  if (met == quorum_seen_) return;
+  if (met == quorum_seen_ || closing_) return;
   quorum_seen_ = met;
   events_->push({.kind = met ? Event::Kind::quorum_regained : Event::Kind::quorum_lost,
                  .isolate = {},
@@ -80,7 +81,6 @@ EnsembleStatus Engine::status(Time now) const {
                         .isolation = isolation_.value_or(IsolationLevel::none),
                         .members = {},
                         .in_flight = core_.in_flight(),
-                        .uptime = now - created_,
                         .counters = counters_,
                         .decisions = core_.counters(),
                         .supervisor = std::nullopt};

@@ -140,11 +140,7 @@ Result<void> Ensemble::kill_worker(std::string_view member) {
   return generations_->use()->runner->kill_worker(member);
 }
 
-EnsembleStatus Ensemble::status(ReadUsage usage) const {
-  EnsembleStatus status = generations_->use()->status(usage);
-  generations_->tell_failures(status);
-  return status;
-}
+EnsembleStatus Ensemble::status(ReadUsage usage) const { return generations_->status(usage); }
 
 const EnsembleConfig& Ensemble::config() const noexcept { return *generations_->use()->config; }
 

@@ -51,10 +51,12 @@ EnsembleStatus Generation::status(ReadUsage usage) const {
   EnsembleStatus second = stacking->status(usage);
   if (second.readiness == Readiness::not_ready) status.readiness = Readiness::not_ready;
   status.members.push_back(std::move(second.members.front()));
+  status.counters.events_dropped += second.counters.events_dropped;
   return status;
 }
 
-Generations::Generations(std::unique_ptr<Generation> first) : current_(first.get()) {
+Generations::Generations(std::unique_ptr<Generation> first)
+    : current_(first.get()), launched_(first->created) {
   all_.push_back(std::move(first));
 }
 
@@ -74,9 +76,21 @@ void Generations::replace(std::unique_ptr<Generation> next) {
   next->number = old->number + 1;
   Generation* current = next.get();
   all_.push_back(std::move(next));
-  current_.store(current, std::memory_order_seq_cst);
+  {
+    const std::scoped_lock lock(noting_);
+    retiring_ = old;
+    current_.store(current, std::memory_order_seq_cst);
+  }
   // Bounded by the deadlines of the requests that are in flight.
   while (old->users.load(std::memory_order_seq_cst) > 0) std::this_thread::sleep_for(kPause);
+  old->runner->stop();
+  {
+    const EnsembleStatus last = old->status(ReadUsage::no);
+    const std::scoped_lock lock(noting_);
+    retiring_ = nullptr;
+    counted_ = sum_of(counted_, last.counters);
+    decided_ = sum_of(decided_, last.decisions);
+  }
   old->runner.reset();  // its callbacks may still ask the stacking model
   old->stacking.reset();
 }
@@ -87,10 +101,21 @@ void Generations::note_failure(std::string error) {
   last_error_ = std::move(error);
 }
 
-void Generations::tell_failures(EnsembleStatus& status) const {
+EnsembleStatus Generations::status(ReadUsage usage) const {
   const std::scoped_lock lock(noting_);
+  EnsembleStatus status = use()->status(usage);
+  status.uptime = monotonic_now() - launched_;
+  status.counters = sum_of(status.counters, counted_);
+  status.decisions = sum_of(status.decisions, decided_);
+  if (retiring_ != nullptr) {
+    const EnsembleStatus retiring = retiring_->status(ReadUsage::no);
+    status.in_flight += retiring.in_flight;
+    status.counters = sum_of(status.counters, retiring.counters);
+    status.decisions = sum_of(status.decisions, retiring.decisions);
+  }
   status.reloads_failed = failures_;
   status.last_reload_error = last_error_;
+  return status;
 }
 
 }  // namespace tutti

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "supervisor/clock.hpp"
 #include "supervisor/runner.hpp"
 #include "supervisor/stacking_model.hpp"
 
@@ -35,6 +36,7 @@ struct Generation {
   std::unique_ptr<StackingModel> stacking;  // null unless the rule is a stacking model; outlives the runner
   std::unique_ptr<Runner> runner;
   std::uint64_t number = 1;
+  Time created = monotonic_now();
   std::atomic<std::uint32_t> users{0};
 };
 
@@ -66,15 +68,21 @@ class Generations {
   /// One reload at a time.
   std::mutex& reloading() noexcept { return reloading_; }
 
-  /// Remembers a reload that failed, and tells of those remembered.
+  /// Of the current generation; what is counted, and since when, is of all that there were.
+  [[nodiscard]] EnsembleStatus status(ReadUsage usage) const;
+  /// Remembers a reload that failed.
   void note_failure(std::string error);
-  void tell_failures(EnsembleStatus& status) const;
 
  private:
   std::atomic<Generation*> current_;
   std::mutex reloading_;
   std::vector<std::unique_ptr<Generation>> all_;
+  Time launched_;
+  // What is below. A status is put together under it, so that no generation is counted twice or not at all.
   mutable std::mutex noting_;
+  Generation* retiring_ = nullptr;  // no longer current, and its requests are not all answered
+  EngineCounters counted_;          // by generations that are gone
+  Counters decided_;
   std::uint64_t failures_ = 0;
   std::string last_error_;
 };

@@ -93,7 +93,9 @@ Result<void> Runner::start() {
   return {};
 }
 
-Runner::~Runner() {
+Runner::~Runner() { stop(); }
+
+void Runner::stop() {
   if (!thread_.joinable()) return;
   {
     Lock lock = enter();

@@ -36,6 +36,8 @@ class Runner {
 
   /// Starts the thread and the workers, and waits until each isolate has started or failed to.
   Result<void> start();
+  /// Waits for what is in flight and ends every worker. What was counted can still be asked for.
+  void stop();
 
   Result<void> predict(MatrixView x, Prediction& prediction, Duration deadline);
   Result<void> predict_async(MatrixView x, Duration deadline, OnPrediction done);

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -82,9 +83,10 @@ struct LaunchOptions {
   /// Path of tutti-worker. "" finds it: TUTTI_WORKER if set, beside this program, or in the installed
   /// package.
   std::string worker;
-  std::uint64_t seed = 0;      // of the restart jitter; 0 draws one
-  bool templates = true;       // false: each isolate loads its model itself; slower, for comparison
-  bool require_quorum = true;  // false: launch succeeds whatever starts (tutti check asks for this)
+  std::uint64_t seed = 0;             // of the restart jitter; 0 draws one
+  bool templates = true;              // false: each isolate loads its model itself; slower, for comparison
+  std::optional<std::string> events;  // the event log, instead of the config's, of every config to come
+  bool require_quorum = true;         // false: launch succeeds whatever starts (tutti check asks for this)
   std::vector<std::pair<std::string, std::string>>
       faults;  // member, fault point; for workers built for tests
   /// Told of every change of state, one after the other, from a thread of the ensemble's own. It must not

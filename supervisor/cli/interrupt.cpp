@@ -32,8 +32,8 @@ void handle_signals() {
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction inherited{};
     ::sigaction(number, nullptr, &inherited);
-    // nohup and a shell's background jobs ignore some of them, and mean it.
-    if (inherited.sa_handler != SIG_IGN) ::sigaction(number, &action, nullptr);
+    // nohup and a shell's background jobs ignore some of them, and mean it; ReloadOnHangup takes SIGHUP.
+    if (inherited.sa_handler == SIG_DFL) ::sigaction(number, &action, nullptr);
   }
 }
 

@@ -5,7 +5,7 @@
 
 namespace tutti::cli {
 
-/// From now on SIGINT, SIGTERM and SIGHUP are noted, unless they were ignored.
+/// From now on SIGINT, SIGTERM and SIGHUP are noted, unless they were ignored or are handled already.
 void handle_signals();
 
 /// The signal's number once it came, else 0.

@@ -59,6 +59,11 @@ Error explain(const CLI::App& app, const CLI::ParseError& error, const std::vect
   return explained;
 }
 
+// A list that is empty by mistake, from a variable that is not set, must not mean everything.
+std::string refuse_empty(const std::string& text) {
+  return text.empty() ? "names nothing; leave the option out to mean all" : "";
+}
+
 // A closed standard descriptor would be given to the next file or region that is opened, and then be written
 // to.
 void open_standard_descriptors() {
@@ -73,7 +78,8 @@ int parse_and_run(int argc, char** argv) {
   CLI::App app("tutti runs an ensemble of models as one; no model can take the others down.", "tutti");
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "Help on every command");
-  app.footer("Exit codes: 0 ok, 1 failed, 2 usage or config, 3 degraded, 130 interrupted.");
+  app.footer(
+      "Exit codes: 0 ok, 1 failed, 2 usage or config, 3 degraded, 130 or 143 interrupted (SIGINT, SIGTERM).");
 
   RunOptions run_options;
   std::string output;
@@ -124,10 +130,13 @@ int parse_and_run(int argc, char** argv) {
   CLI::App* stress_command = app.add_subcommand(
       "stress", "Put load on an ensemble, strike its members with faults, check every answer");
   add_config(*stress_command, stress_options.config);
-  stress_command->add_option("--faults", stress_options.faults,
-                             "Which, as a,b,c; all (the default); list names them");
-  stress_command->add_option("--members", stress_options.members,
-                             "Who is struck from outside, as a,b; all when left out");
+  stress_command
+      ->add_option("--faults", stress_options.faults, "Which, as a,b,c; all (the default); list names them")
+      ->check(refuse_empty);
+  stress_command
+      ->add_option("--members", stress_options.members,
+                   "Who is struck from outside, as a,b; all when left out")
+      ->check(refuse_empty);
   stress_command->add_option(
       "--kills", stress_options.kills,
       "Instead of faults: so many kills at random moments, many a second, under full load");

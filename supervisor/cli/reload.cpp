@@ -9,7 +9,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
@@ -67,12 +69,30 @@ Result<Reloads> reloads_of(const std::string& socket) {
   }
 }
 
+// Whether a process ignores SIGHUP, as what is started with nohup does. False where /proc does not say.
+bool ignores_hangup(int pid) {
+  std::ifstream status(fmt::format("/proc/{}/status", pid));
+  constexpr std::string_view kIgnored = "SigIgn:\t";
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with(kIgnored)) continue;
+    std::uint64_t ignored = 0;
+    std::from_chars(line.data() + kIgnored.size(), line.data() + line.size(), ignored, 16);
+    return (ignored >> (SIGHUP - 1U) & 1U) != 0;
+  }
+  return false;
+}
+
 // Sends the signal and waits for its effect.
 Result<std::uint64_t> reload_one(const std::string& socket) {
   constexpr auto kPatience = std::chrono::seconds(60);
   constexpr auto kStep = std::chrono::milliseconds(20);
   const auto before = reloads_of(socket);
   if (!before) return std::unexpected(before.error());
+  if (ignores_hangup(before->pid)) {
+    return std::unexpected(Error{Errc::not_ready, "it ignores SIGHUP, which is what would make it reload",
+                                 fmt::format("process {}", before->pid),
+                                 "was it started with nohup? start it with setsid instead"});
+  }
   if (before->pid <= 1 || ::kill(before->pid, SIGHUP) != 0) {
     return std::unexpected(system_error("kill(SIGHUP)", errno, fmt::format("process {}", before->pid)));
   }
@@ -92,11 +112,8 @@ Result<std::uint64_t> reload_one(const std::string& socket) {
 
 }  // namespace
 
-ReloadOnHangup::ReloadOnHangup(Ensemble& ensemble, ConfigOptions config)
-    : ensemble_(ensemble),
-      config_(std::move(config)),
-      hangups_(::eventfd(0, EFD_CLOEXEC)),
-      had_terminal_(has_terminal()) {
+ReloadOnHangup::ReloadOnHangup(ConfigOptions config)
+    : config_(std::move(config)), hangups_(::eventfd(0, EFD_CLOEXEC)), had_terminal_(has_terminal()) {
   struct sigaction inherited{};
   ::sigaction(SIGHUP, nullptr, &inherited);
   if (!hangups_.is_open() || inherited.sa_handler == SIG_IGN) return;  // nohup means it
@@ -111,33 +128,43 @@ ReloadOnHangup::ReloadOnHangup(Ensemble& ensemble, ConfigOptions config)
 ReloadOnHangup::~ReloadOnHangup() {
   if (!thread_.joinable()) return;
   ::signal(SIGHUP, SIG_IGN);  // the command ends anyway
-  stop_.store(true);
+  phase_.store(Phase::ending);
+  phase_.notify_one();
   on_hangup(SIGHUP);
   thread_.join();
   g_hangups.store(-1);
+}
+
+void ReloadOnHangup::serve(Ensemble& ensemble) {
+  ensemble_ = &ensemble;
+  // release: pairs with the thread's acquire. Seeing the phase means seeing the ensemble.
+  phase_.store(Phase::serving, std::memory_order_release);
+  phase_.notify_one();
 }
 
 void ReloadOnHangup::watch() {
   for (;;) {
     std::uint64_t hangups = 0;
     if (::read(hangups_.get(), &hangups, sizeof hangups) < 0 && errno != EINTR) return;
-    if (stop_.load()) return;
+    if (phase_.load() == Phase::ending) return;
     if (had_terminal_ && !has_terminal()) {
       ::kill(::getpid(), SIGTERM);
       return;
     }
+    phase_.wait(Phase::launching, std::memory_order_acquire);
+    if (phase_.load(std::memory_order_acquire) == Phase::ending) return;
     reload();
   }
 }
 
 void ReloadOnHangup::reload() {
-  const auto done = ensemble_.reload(source_of(config_));
+  const auto done = ensemble_->reload(source_of(config_));
   if (!done) {
     complain(done.error());
     return;
   }
-  say("{}: config loaded anew, generation {}\n", ensemble_.config().name,
-      ensemble_.status().config_generation);
+  say("{}: config loaded anew, generation {}\n", ensemble_->config().name,
+      ensemble_->status().config_generation);
 }
 
 int reload(const ReloadOptions& options) {

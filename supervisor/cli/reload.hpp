@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <thread>
 
 #include "shared/region.hpp"
@@ -10,24 +11,28 @@
 
 namespace tutti::cli {
 
-/// While it lives, SIGHUP has the ensemble load its config anew, and people are told how that went. A
-/// terminal that hangs up is another matter and ends the command as SIGTERM does. One at a time in a program.
+/// While it lives, SIGHUP has the ensemble load its config anew, and people are told how that went. Until
+/// there is an ensemble it is noted. A terminal that hangs up is another matter and ends the command as
+/// SIGTERM does. One at a time in a program, made before handle_signals().
 class ReloadOnHangup {
  public:
-  ReloadOnHangup(Ensemble& ensemble, ConfigOptions config);
+  explicit ReloadOnHangup(ConfigOptions config);
   ReloadOnHangup(const ReloadOnHangup&) = delete;
   ReloadOnHangup& operator=(const ReloadOnHangup&) = delete;
   ~ReloadOnHangup();
+  /// From now on it reloads this one, which must outlive it. At most once.
+  void serve(Ensemble& ensemble);
 
  private:
+  enum class Phase : std::uint8_t { launching, serving, ending };
   void watch();
   void reload();
 
-  Ensemble& ensemble_;
+  Ensemble* ensemble_ = nullptr;  // read by the thread only while serving
   ConfigOptions config_;
   Descriptor hangups_;  // an eventfd: a signal handler can reach nothing else
   bool had_terminal_;
-  std::atomic<bool> stop_{false};
+  std::atomic<Phase> phase_{Phase::launching};
   std::thread thread_;
 };
 

@@ -84,6 +84,9 @@ void print_for_people(RunReport& report) {
   print_ranges(statistics);
   if (report.status.isolation != IsolationLevel::full)
     say("  isolation {}; see tutti doctor\n", name_of(report.status.isolation));
+  if (const std::uint64_t lost = report.status.counters.events_dropped; lost > 0)
+    say("warning: {} event{} could not be written to {}\n", format_count(lost), lost == 1 ? "" : "s",
+        report.config.events);
   if (report.interrupted) say("interrupted: what was in flight is complete\n");
   if (report.error) complain(*report.error);
 }
@@ -126,6 +129,7 @@ void print_json(RunReport& report) {
                               {"elapsed_ns", report.elapsed.count()},
                               {"mean_disagreement", number(statistics.mean_disagreement())},
                               {"interrupted", report.interrupted},
+                              {"events_dropped", report.status.counters.events_dropped},
                               {"isolation", name_of(report.status.isolation)},
                               {"members", members},
                               {"degraded", degraded}};

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "shared/suggest.hpp"
 #include "supervisor/cli/commands.hpp"
@@ -151,39 +152,41 @@ int run(const RunOptions& options) {
     return fail({Errc::bad_usage, "--events - and the answers both want standard output", "tutti run",
                  "write one of them to a file"});
   }
-  // Until all have started a signal simply ends us, and the kernel ends the workers.
-  auto ensemble = Ensemble::launch(*config);
+  std::optional<Run> run;  // outlives what reloads its ensemble
+  ReloadOnHangup reload(options.config);
+  // Until all have started any other signal simply ends us, and the kernel ends the workers.
+  auto ensemble = Ensemble::launch(*config, {.events = options.watch.events});
   if (!ensemble) return fail(ensemble.error());
   handle_signals();
   auto sink = open_output(options, *config);
   if (!sink) return fail(sink.error());
 
-  Run run{std::move(*ensemble), Statistics(*config, !options.target.empty()), std::move(*sink)};
-  const auto socket = open_status_socket(run.ensemble, options.watch);
+  run.emplace(Run{std::move(*ensemble), Statistics(*config, !options.target.empty()), std::move(*sink)});
+  const auto socket = open_status_socket(run->ensemble, options.watch);
   if (!socket) return fail(socket.error());
-  const ReloadOnHangup reload(run.ensemble, options.config);
+  reload.serve(run->ensemble);
   ProgressBar bar(config->name);
   const auto begun = std::chrono::steady_clock::now();
-  Result<void> sent = send_all(options, run, bar);
+  Result<void> sent = send_all(options, *run, bar);
   const auto elapsed = std::chrono::steady_clock::now() - begun;
   bar.clear();
-  if (run.sink) {
-    if (auto closed = run.sink->close(sent ? Ending::whole : Ending::cut_short); !closed && sent)
+  if (run->sink) {
+    if (auto closed = run->sink->close(sent ? Ending::whole : Ending::cut_short); !closed && sent)
       sent = closed;
   }
   report({.config = *config,
-          .statistics = run.statistics,
-          .status = run.ensemble.status(),
+          .statistics = run->statistics,
+          .status = run->ensemble.status(),
           .elapsed = std::chrono::duration_cast<Duration>(elapsed),
           .scored = !options.target.empty(),
           .interrupted = interrupted() != 0,
           .json = options.json,
           .error = sent ? std::nullopt : std::optional<Error>(sent.error())});
-  if (run.sink && !sent) say_what_is_kept(*run.sink, output_path(options));
+  if (run->sink && !sent) say_what_is_kept(*run->sink, output_path(options));
   if (!sent) return exit_code_of(sent.error());
   if (interrupted() != 0) return 128 + interrupted();
-  if (run.statistics.rows_unanswered() > 0) return kFailed;
-  return run.statistics.rows_degraded() > 0 ? kDegraded : kOk;
+  if (run->statistics.rows_unanswered() > 0) return kFailed;
+  return run->statistics.rows_degraded() > 0 ? kDegraded : kOk;
 }
 
 }  // namespace tutti::cli

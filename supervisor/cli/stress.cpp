@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <random>
 
@@ -120,6 +121,9 @@ int stress(const StressCommand& command) {
   if (command.kills > 0 && !command.faults.empty()) {
     return fail({Errc::bad_usage, "--kills and --faults exclude each other", "tutti stress",
                  "--kills 10000 kills at random moments and nothing else"});
+  }
+  if (std::isnan(command.rate)) {  // which no range refuses
+    return fail({Errc::bad_usage, "'nan' is no number of requests a second", "--rate", "0 to 1000000"});
   }
   const auto faults = stress::parse_faults(command.faults.empty() ? "all" : command.faults);
   if (!faults) return fail(faults.error());

@@ -1,6 +1,9 @@
 // What the core has decided since it was made. Every number only grows.
 #pragma once
 
+#include <array>
+#include <bit>
+#include <cstddef>
 #include <cstdint>
 
 namespace tutti {
@@ -44,5 +47,15 @@ struct Counters {
 
   bool operator==(const Counters&) const = default;
 };
+
+/// Field by field, of a struct that is nothing but such numbers.
+template <class Numbers>
+constexpr Numbers sum_of(const Numbers& one, const Numbers& other) noexcept {
+  using Fields = std::array<std::uint64_t, sizeof(Numbers) / sizeof(std::uint64_t)>;
+  auto sum = std::bit_cast<Fields>(one);
+  const auto added = std::bit_cast<Fields>(other);
+  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += added[i];
+  return std::bit_cast<Numbers>(sum);
+}
 
 }  // namespace tutti

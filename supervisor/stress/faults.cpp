@@ -68,6 +68,10 @@ Result<std::vector<Fault>> parse_faults(std::string_view text) {
       chosen.assign(kFaults.begin(), kFaults.end());
       continue;
     }
+    if (name == "list") {
+      return std::unexpected(Error{Errc::bad_usage, "list stands alone", fmt::format("--faults {}", text),
+                                   "--faults list names them, and strikes nobody"});
+    }
     const auto found = std::ranges::find(kFaults, name, &Fault::name);
     if (found == kFaults.end()) {
       std::vector<std::string> names{"all", "list"};

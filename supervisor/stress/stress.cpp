@@ -20,6 +20,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kSettle = 5s;
+constexpr Duration kRetryPause = 20ms;
 constexpr Duration kPause = 400us;            // of a caller where latencies are compared
 constexpr Duration kPerKill = 15ms;           // about
 constexpr std::uint32_t kRestartsMax = 1000;  // a second
@@ -77,13 +78,31 @@ struct Run {
   Ensemble ensemble;
 };
 
+// Before any fault too few votes mean that the machine is busy: it is asked again for a while.
+Result<void> ask_patiently(Run& run, const Input& input, Prediction& prediction,
+                           const std::function<bool()>& stopped) {
+  const Time until = monotonic_now() + kSettle;
+  for (;;) {
+    auto done = run.ensemble.predict({input.x.data(), input.rows, run.config.features}, prediction);
+    if (done || done.error().code != Errc::too_few_votes || stopped()) return done;
+    if (monotonic_now() < until) {
+      std::this_thread::sleep_for(kRetryPause);
+      continue;
+    }
+    return std::unexpected(
+        Error{Errc::too_few_votes,
+              fmt::format("the machine has no time for a stress run: for {} without any fault {}",
+                          format_duration(kSettle), done.error().what),
+              done.error().where, "wait until it is idle, or give more time: --set answer.deadline=1s"});
+  }
+}
+
 // What the members answer while nothing is wrong; each input twice.
-Result<void> learn(Run& run) {
+Result<void> learn(Run& run, const std::function<bool()>& stopped) {
   Prediction prediction;
   for (int round = 0; round < 2; ++round) {
     for (std::size_t i = 0; i < run.inputs.size(); ++i) {
-      const Input& input = run.inputs[i];
-      const auto done = run.ensemble.predict({input.x.data(), input.rows, run.config.features}, prediction);
+      const auto done = ask_patiently(run, run.inputs[i], prediction, stopped);
       if (!done) return done;
       run.checker.learn(i, prediction);
     }
@@ -252,7 +271,7 @@ Result<StressReport> run_stress(StressOptions options) {
     if (!launched) return std::unexpected(launched.error());
     Run run(options, std::move(*launched), stand_in);
     if (auto opened = options.on_ensemble(&run.ensemble); !opened) return std::unexpected(opened.error());
-    if (auto learned = learn(run); !learned) return std::unexpected(learned.error());
+    if (auto learned = learn(run, options.stopped); !learned) return std::unexpected(learned.error());
     if (campaign) {
       run_campaign(options, run, kills, report);
     } else {

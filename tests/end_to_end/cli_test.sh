@@ -56,6 +56,7 @@ expect 2 "bad setting" "$tutti" plan "$config" --set answer.deadlin=1s
 has err "did you mean 'deadline'?" "bad setting"
 expect 0 "help" "$tutti" --help
 has out "Exit codes" "help"
+has out "143" "help"
 
 # ---- check, plan, schema, version ----
 expect 0 "check" "$tutti" check "$config" --json
@@ -84,7 +85,7 @@ has out '"isolates": 3' "plan"
 expect 0 "schema" "$tutti" schema
 has out '"$schema"' "schema"
 expect 0 "version" "$tutti" version --json
-has out '"protocol": 3' "version"
+has out '"protocol": 4' "version"
 
 # ---- run: what goes where ----
 expect 0 "run" "$tutti" run "$config" -i "$rows" --target target
@@ -180,6 +181,11 @@ code=0
 timeout 60 "$tutti" run "$config" -i "$rows" --repeat 50 2>"$work/err" | head -n 2 >/dev/null || code=${PIPESTATUS[0]}
 if ((code == 1)); then pass; else fail "closed pipe: exit code $code, expected 1"; fi
 
+# ---- events that could not be written are told ----
+expect 0 "events to a full disk" "$tutti" run "$config" -i "$rows" --target target --events /dev/full --json
+has err "could not be written to /dev/full" "events to a full disk"
+if grep -q '"events_dropped": [1-9]' "$work/out"; then pass; else fail "events to a full disk: none dropped in JSON"; fi
+
 # ---- closed standard descriptors: nothing else gets their numbers ----
 code=0
 timeout 60 "$tutti" run "$config" -i "$rows" --output "$work/closed.csv" <&- >&- 2>&- || code=$?
@@ -250,7 +256,7 @@ mkdir -p "$work/anew"
 cp -r "$examples/models" "$work/anew/"
 cp "$config" "$work/anew/ensemble.toml"
 export XDG_RUNTIME_DIR="$work/anew"
-setsid "$tutti" run "$work/anew/ensemble.toml" -i - --output "$work/anew.csv" <"$work/endless" 2>"$work/anew.err" &
+setsid "$tutti" run "$work/anew/ensemble.toml" -i - --output "$work/anew.csv" --events "$work/anew.jsonl" <"$work/endless" 2>"$work/anew.err" &
 pid=$!
 exec 9>"$work/endless"
 head -n 100 "$rows" >&9
@@ -260,6 +266,17 @@ has err "generation 2" "reload"
 echo 'no_such_key = 1' >>"$work/anew/ensemble.toml"
 expect 1 "reload of a broken config" "$tutti" reload
 has err 'unknown key "no_such_key"' "reload of a broken config"
+# The event log of the command line is that of the new members too.
+for generation in 1 2; do
+  worker="$(grep '"event":"ready".*"isolate":"boosted/0"' "$work/anew.jsonl" | tail -n 1 | grep -o '"pid":[0-9]*' | cut -d: -f2)"
+  kill -KILL "$worker"
+  for _ in $(seq 200); do
+    grep -q "\"event\":\"ready\",.*\"isolate\":\"boosted/0\".*\"generation\":$((generation + 1))," "$work/anew.jsonl" && break
+    sleep 0.05
+  done
+done
+has anew.jsonl '"generation":3,' "events after a reload"
+if grep -q 'quorum_lost\|exited' "$work/anew.jsonl"; then fail "a reload is told as an outage"; else pass; fi
 expect 1 "reload of what does not run" "$tutti" reload nobody
 tail -n +101 "$rows" >&9
 exec 9>&-
@@ -267,6 +284,37 @@ code=0
 wait $pid || code=$?
 same "$code" 0 "exit code after reloads"
 same "$(wc -l <"$work/anew.csv")" "$((count + 1))" "rows written across a reload"
+
+# ---- SIGHUP while the models load: noted, and heeded once they are there ----
+cp "$config" "$work/anew/ensemble.toml"
+# shellcheck disable=SC2016  # expanded when it runs
+printf '#!/bin/sh\nwhile [ ! -e "%s/go" ]; do sleep 0.02; done\nexec "%s/tutti-worker" "$@"\n' "$work" "$bin" >"$work/slow_worker"
+chmod +x "$work/slow_worker"
+TUTTI_WORKER="$work/slow_worker" setsid "$tutti" run "$work/anew/ensemble.toml" -i - --output "$work/early.csv" \
+  <"$work/endless" 2>"$work/early.err" &
+pid=$!
+exec 9>"$work/endless"
+for _ in $(seq 200); do (($(pgrep -c -P $pid) >= 3)) && break; sleep 0.05; done
+kill -HUP $pid
+touch "$work/go"
+for _ in $(seq 400); do grep -q "config loaded anew, generation 2" "$work/early.err" && break; sleep 0.05; done
+has early.err "config loaded anew, generation 2" "SIGHUP while the models load"
+cat "$rows" >&9
+exec 9>&-
+code=0
+wait $pid || code=$?
+same "$code" 0 "exit code after SIGHUP while the models load"
+
+# ---- nohup means that SIGHUP is ignored: tutti reload says so ----
+nohup "$tutti" run "$config" -i - --output "$work/nohup.csv" <"$work/endless" >/dev/null 2>"$work/nohup.err" &
+pid=$!
+exec 9>"$work/endless"
+for _ in $(seq 200); do "$tutti" status >/dev/null 2>&1 && break; sleep 0.05; done
+expect 1 "reload of what nohup started" "$tutti" reload
+has err "it ignores SIGHUP" "reload of what nohup started"
+cat "$rows" >&9
+exec 9>&-
+wait $pid
 unset XDG_RUNTIME_DIR
 
 # ---- the supervisor is killed: nothing is left a second later ----
@@ -320,6 +368,16 @@ expect 0 "list of faults" "$tutti" stress "$config" --faults list
 has out "scribble" "list of faults"
 expect 2 "unknown fault" "$tutti" stress "$config" --faults kil
 has err "did you mean 'kill'?" "unknown fault"
+expect 2 "list among faults" "$tutti" stress "$config" --faults list,kill
+has err "list stands alone" "list among faults"
+expect 2 "no faults" "$tutti" stress "$config" --faults ''
+has err "names nothing" "no faults"
+expect 2 "no members" "$tutti" stress "$config" --members ''
+has err "names nothing" "no members"
+expect 2 "no rate" "$tutti" stress "$config" --rate nan
+has err "'nan' is no number of requests" "no rate"
+expect 1 "stress without time to answer" "$tutti" stress "$config" --set answer.deadline=1us --faults kill
+has err "the machine has no time for a stress run" "stress without time to answer"
 # What a loaded machine does to latencies is not judged here, so the deadline is long and the exit code either.
 code=0
 timeout 120 "$tutti" stress "$config" --faults kill,segv,abort,stop,crash,exit,nan,lie,shape --for 20s --seed 7 \

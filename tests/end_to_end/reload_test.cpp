@@ -1,6 +1,10 @@
 // Replacing all members while requests go on: each answer is wholly of one config, and a bad config changes
 // nothing.
+#include <unistd.h>
+
+#include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <thread>
 
 #include "tests/end_to_end/world.hpp"
@@ -21,8 +25,9 @@ EnsembleConfig named(const std::string& name, const std::string& model) {
   return config;
 }
 
-Ensemble launch(EnsembleConfig config) {
-  auto launched = Ensemble::launch(std::move(config), {.worker = kBin + "/tutti-worker"});
+Ensemble launch(EnsembleConfig config, LaunchOptions options = {}) {
+  options.worker = kBin + "/tutti-worker";
+  auto launched = Ensemble::launch(std::move(config), std::move(options));
   if (!launched) FAIL(describe(launched.error()));
   return std::move(*launched);
 }
@@ -129,6 +134,89 @@ TEST_CASE("reload: callers have agreed on classes and features, so these cannot 
   const auto reloaded = ensemble.reload(other);
   REQUIRE_FALSE(reloaded);
   CHECK(reloaded.error().code == Errc::bad_config);
+}
+
+TEST_CASE("reload: the end of the old members is told as no death and no outage", "[reload]") {
+  // Goal: nobody is called for a service that never stopped. Method: all events, to the end of the ensemble.
+  using Kind = Event::Kind;
+  std::mutex mutex;
+  std::vector<Kind> kinds;
+  LaunchOptions options;
+  options.on_event = [&](const Event& event) {
+    const std::scoped_lock lock(mutex);
+    kinds.push_back(event.kind);
+  };
+  {
+    Ensemble ensemble = launch(named("old-", kSteady), options);
+    REQUIRE(ensemble.reload(named("new-", kHostile)));
+  }
+  CHECK(std::ranges::count(kinds, Kind::ready) == 4);
+  for (const Kind kind : {Kind::kill_sent, Kind::died, Kind::quorum_lost}) {
+    CAPTURE(name_of(kind));
+    CHECK(std::ranges::count(kinds, kind) == 0);
+  }
+}
+
+TEST_CASE("reload: the event log that the launch was given is that of every config to come", "[reload]") {
+  const auto path =
+      std::filesystem::temp_directory_path() / ("tutti-reload-" + std::to_string(::getpid()) + ".jsonl");
+  {
+    LaunchOptions options;
+    options.events = path.string();
+    Ensemble ensemble = launch(named("old-", kSteady), options);
+    REQUIRE(ensemble.reload(named("new-", kHostile)));
+    REQUIRE(ensemble.kill_worker("new-m0"));
+    for (int i = 0; i < 4000 && ensemble.status().members[0].restarts == 0; ++i)
+      std::this_thread::sleep_for(5ms);
+    wait_until_healed(ensemble);
+  }
+  std::ifstream file(path);
+  int deaths = 0;
+  int restarts = 0;
+  for (std::string line; std::getline(file, line);) {
+    if (line.find(R"("isolate":"new-m0/0")") == std::string::npos) continue;
+    deaths += line.starts_with(R"({"event":"died")") ? 1 : 0;
+    restarts +=
+        line.starts_with(R"({"event":"ready")") && line.find(R"("generation":2)") != std::string::npos;
+  }
+  std::filesystem::remove(path);
+  CHECK(deaths == 1);
+  CHECK(restarts == 1);
+}
+
+TEST_CASE("reload: what is counted goes on, and so does the uptime", "[reload]") {
+  // Method: one asks, one looks all the time, and no look may find less than the one before.
+  Ensemble ensemble = launch(named("old-", kSteady));
+  std::atomic<bool> stop{false};
+  std::atomic<std::uint64_t> answered{0};
+  std::atomic<std::uint64_t> backwards{0};
+  std::thread load([&] {
+    const std::vector<float> x{0, 0};
+    while (!stop) answered += ensemble.predict({x.data(), 1, 2}) ? 1U : 0U;
+  });
+  std::thread looks([&] {
+    EnsembleStatus before = ensemble.status();
+    while (!stop) {
+      EnsembleStatus now = ensemble.status();
+      const bool less = now.counters.answered < before.counters.answered || now.uptime < before.uptime ||
+                        now.counters.starts < before.counters.starts ||
+                        now.decisions.voted < before.decisions.voted;
+      backwards += less ? 1U : 0U;
+      before = std::move(now);
+    }
+  });
+  constexpr std::uint64_t kReloads = 5;
+  for (std::uint64_t round = 0; round < kReloads; ++round) {
+    const auto reloaded = ensemble.reload(named("new-", kSteady));
+    if (!reloaded) FAIL_CHECK(describe(reloaded.error()));
+  }
+  stop = true;
+  load.join();
+  looks.join();
+  CHECK(backwards == 0);
+  // Each reload's golden request is an answer too.
+  CHECK(ensemble.status().counters.answered == answered + kReloads);
+  CHECK(ensemble.status().counters.starts == 2 * (1 + kReloads));
 }
 
 }  // namespace tutti::test
