@@ -232,7 +232,8 @@ class FileReader {
   Result<void> finish() {
     Forest& forest = file_.forest;
     if (has(average_output)) {
-      forest.wide_link.divisor = static_cast<double>(forest.trees.size() / forest.groups());
+      const std::size_t iterations = forest.trees.size() / forest.groups();
+      forest.wide_link.divisor = static_cast<double>(iterations);
     }
     const std::size_t columns = file_.zeros.features + file_.zeros.of.size();
     if (columns > kFeaturesMax) {

@@ -18,8 +18,7 @@
 //
 // A death of a hunt is nobody's fault: it is not charged to the isolate and does not count for the breaker.
 // What a hostile worker gains by dying (or not) when it is probed is bounded:
-//   - a hunt begins with two deaths by one input, the first of which is charged: the budget of restarts
-//   bounds
+//   - a hunt begins with two deaths by one input, the first of which is charged: the restart budget bounds
 //     the hunts. Within one it may die kDeathsMax times, and fewer if that finds nothing. One that used them
 //     up is not hunted for as long as a poison is remembered;
 //   - no two deaths of hunts come within one interval of restart.rate, over all members, and each restart is
