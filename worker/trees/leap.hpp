@@ -129,7 +129,8 @@ template <class Set, class Number, std::uint32_t kRows, std::uint32_t kQuads>
     for (std::uint32_t quad = 0; quad < kQuads; ++quad) {
       const std::uint16_t* const crown = view.crowns + (std::size_t{first} + quad) * 4 * kLeapNodes;
       const std::uint32_t decisions =
-          Set::decide(ranks, crown, crown + kLeapNodes, crown + 2 * kLeapNodes, crown + 3 * kLeapNodes);
+          Set::decide(ranks, crown, crown + kLeapNodes, crown + std::size_t{2} * kLeapNodes,
+                      crown + std::size_t{3} * kLeapNodes);
       for (std::uint32_t tree = 0; tree < 4; ++tree) {
         tile.exits[(quad * 4 + tree) * kRows + row] = kLeapExits.of[decisions >> (8 * tree) & 255U];
       }
@@ -280,16 +281,16 @@ void leap_all(const LeapView<Number>& view, const std::uint8_t* bytes, std::uint
   alignas(64) std::uint8_t numbers[4 * kBlockRows] = {};
   for (std::uint32_t quad = 0; quad * 4 < view.tree_count; ++quad) {
     if (view.columns != nullptr) play_crowns<Bytes>(view, quad, rows, numbers);
-    std::uint32_t row = 0;
-    const auto leap = [&]<std::uint32_t kRows>() {
+    const auto leap_from = [&]<std::uint32_t kRows>(std::uint32_t row) {
       leap_rows<Set, kRows>(
           view, {bytes + std::size_t{row} * view.stride, words + std::size_t{row} * view.row_words},
           view.columns != nullptr ? numbers + row : nullptr, quad, margins + std::size_t{row} * view.groups);
-      row += kRows;
+      return row + kRows;
     };
-    while (rows - row >= kTogether) leap.template operator()<kTogether>();
-    while (rows - row >= 4) leap.template operator()<4>();
-    while (rows > row) leap.template operator()<1>();
+    std::uint32_t row = 0;
+    while (rows - row >= kTogether) row = leap_from.template operator()<kTogether>(row);
+    while (rows - row >= 4) row = leap_from.template operator()<4>(row);
+    while (rows > row) row = leap_from.template operator()<1>(row);
   }
 }
 
