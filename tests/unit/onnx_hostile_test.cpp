@@ -293,7 +293,6 @@ TEST_CASE("onnx: a mutated file is a model or an error, never a crash", "[onnx]"
   // Method: bytes flipped, overwritten, removed, doubled and cut, from a fixed seed. What still loads must
   // answer.
   std::mt19937_64 random(20261123);
-  const auto below = [&](std::size_t end) { return static_cast<std::size_t>(random() % end); };
   const fixture::Npy<float> rows = fixture::read_npy<float>(fixture::onnx_path("rows.npy"));
   std::size_t loaded = 0;
   std::size_t refused = 0;
@@ -301,26 +300,7 @@ TEST_CASE("onnx: a mutated file is a model or an error, never a crash", "[onnx]"
        {"v5_mixed", "prepared", "pair_logistic", "aggregate_min_base", "dense_elu"}) {
     const std::string whole = fixture::read_bytes(fixture::onnx_path(file + ".onnx"));
     for (int round = 0; round < 1000; ++round) {
-      std::string bytes = whole;
-      for (std::size_t change = 0, changes = 1 + below(3); change < changes && !bytes.empty(); ++change) {
-        const std::size_t at = below(bytes.size());
-        switch (below(5)) {
-          case 0:
-            bytes[at] = static_cast<char>(bytes[at] ^ (1 << below(8)));
-            break;
-          case 1:
-            bytes[at] = static_cast<char>(random());
-            break;
-          case 2:
-            bytes.erase(at, 1 + below(16));
-            break;
-          case 3:
-            bytes.insert(at, bytes.substr(at, 1 + below(16)));
-            break;
-          default:
-            if (below(8) == 0) bytes.resize(at);
-        }
-      }
+      const std::string bytes = fixture::mutated(whole, 3, random);
       const auto model = fixture::parse_onnx(bytes);
       if (!model) {
         ++refused;
@@ -337,7 +317,7 @@ TEST_CASE("onnx: a mutated file is a model or an error, never a crash", "[onnx]"
         const float number = rows.values[index % rows.values.size()];
         x.values.push_back(std::isnan(number) ? 0.0F : number);
       }
-      fixture::onnx_answers(**model, x, 9);
+      fixture::answers(**model, x, 9);
     }
   }
   // The mutations are of both sorts, or this test shows nothing.

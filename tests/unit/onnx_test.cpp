@@ -122,12 +122,12 @@ constexpr Known kDenseModels[] = {
 void check_answers(Model& model, const Npy<float>& x, const Npy<float>& wanted, double tolerance) {
   REQUIRE(model.shape().features == x.columns);
   REQUIRE(model.shape().outputs == wanted.columns);
-  const std::vector<float> first = fixture::onnx_answers(model, x, x.rows);
+  const std::vector<float> first = fixture::answers(model, x, x.rows);
   CHECK(different(first, wanted.values, tolerance) == 0);
   for (const std::uint32_t batch : {1U, 2U, 7U, 32U, 64U, 100U, 1000U}) {
     INFO("batches of " << batch);
     const Npy<float> more = fixture::repeat_rows(x, batch > x.rows ? batch : x.rows);
-    const std::vector<float> answers = fixture::onnx_answers(model, more, batch);
+    const std::vector<float> answers = fixture::answers(model, more, batch);
     const std::vector<float> same(answers.begin(),
                                   answers.begin() + static_cast<std::ptrdiff_t>(first.size()));
     CHECK(different(same, first, tolerance == 0.0 ? kExact : 1e-300) == 0);

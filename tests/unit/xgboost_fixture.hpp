@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/unit/model_fixture.hpp"
 #include "tests/unit/npy_fixture.hpp"
 #include "worker/xgboost.hpp"
 
@@ -27,19 +28,6 @@ inline Result<std::unique_ptr<Model>> load(const std::string& name) {
 /// Parses a model whose errors call it "boosted.json".
 inline Result<std::unique_ptr<Model>> parse(std::string_view bytes) {
   return parse_xgboost(std::as_bytes(std::span(bytes)), "boosted.json");
-}
-
-/// All answers of a model, asked `batch` rows at a time.
-inline std::vector<float> answers(Model& model, const Npy<float>& x, std::uint32_t batch) {
-  const std::uint32_t outputs = model.shape().outputs;
-  std::vector<float> out(std::size_t{x.rows} * outputs, -12345.0F);
-  for (std::uint32_t row = 0; row < x.rows; row += batch) {
-    const std::uint32_t rows = std::min(batch, x.rows - row);
-    const Result<void> done = model.predict({x.values.data() + std::size_t{row} * x.columns, rows, x.columns},
-                                            {out.data() + std::size_t{row} * outputs, rows, outputs});
-    REQUIRE(done.has_value());
-  }
-  return out;
 }
 
 /// Two features, two trees: a root with two leaves, and a root, an inner node, three leaves.

@@ -317,7 +317,6 @@ TEST_CASE("xgboost: a mutated file is a model or an error, never a crash", "[xgb
   // Method: bytes flipped, overwritten, removed, doubled and cut, from a fixed seed. What still loads must
   // predict.
   std::mt19937_64 random(20261122);
-  const auto below = [&](std::size_t end) { return static_cast<std::size_t>(random() % end); };
   const fixture::Npy<float> x = fixture::read_npy<float>(fixture::xgboost_path("rows.npy"));
   std::size_t loaded = 0;
   std::size_t refused = 0;
@@ -325,26 +324,7 @@ TEST_CASE("xgboost: a mutated file is a model or an error, never a crash", "[xgb
                                  "dart_softprob.ubj", "linear_poisson.json", "binary_hinge.ubj"}) {
     const std::string whole = fixture::read_bytes(fixture::xgboost_path(file));
     for (int round = 0; round < 1500; ++round) {
-      std::string bytes = whole;
-      for (std::size_t change = 0, changes = 1 + below(4); change < changes && !bytes.empty(); ++change) {
-        const std::size_t at = below(bytes.size());
-        switch (below(5)) {
-          case 0:
-            bytes[at] = static_cast<char>(bytes[at] ^ (1 << below(8)));
-            break;
-          case 1:
-            bytes[at] = static_cast<char>(random());
-            break;
-          case 2:
-            bytes.erase(at, 1 + below(16));
-            break;
-          case 3:
-            bytes.insert(at, bytes.substr(at, 1 + below(16)));
-            break;
-          default:
-            if (below(8) == 0) bytes.resize(at);
-        }
-      }
+      const std::string bytes = fixture::mutated(whole, 4, random);
       const auto model = fixture::parse(bytes);
       if (!model) {
         ++refused;
