@@ -2,6 +2,8 @@
 //
 //   tier 0  the interpreter: answers from the first call on
 //   tier 1  a compact layout and vector kernels, built at load or beside the first requests
+//   tier 2  the same kernels, compiled by LLVM for this model's shape; only while the model is loaded, since
+//           code is made before a worker gives up the right to make any
 //
 // Whatever the tier, the answers have the same bits.
 #pragma once
@@ -18,11 +20,13 @@ namespace tutti {
 
 struct JitSettings {
   enum class Mode : std::uint8_t { on, off } mode = Mode::on;  // off: stays in tier 0
+  bool compile = false;                                        // tier 2, when it is loaded
   /// Calls that the interpreter answers first; 0: none. Absent: none where building takes less than about 50
   /// ms, else kJitThreshold.
   std::optional<std::uint32_t> threshold;
 };
 inline constexpr std::uint32_t kJitThreshold = 100;
+inline constexpr std::size_t kTiers = 3;
 
 /// What one tier was asked. Times are taken of one call in kTimedCalls: a clock costs as much as a small
 /// model.
@@ -44,11 +48,13 @@ struct TierCounters {
 
 struct TierReport {
   std::uint32_t tier = 0;
-  std::array<TierCounters, 2> tiers{};
-  std::string why_not;         // why it stays in tier 0; empty while it may leave it or has left it
-  const char* kernels = "";    // of tier 1: "avx512"
-  std::uint64_t build_ns = 0;  // that building tier 1 took
-  std::size_t bytes = 0;       // that tier 1 holds
+  std::array<TierCounters, kTiers> tiers{};
+  std::string why_not;           // why it stays in its tier; empty while it may leave it, and in tier 2
+  const char* kernels = "";      // of tiers 1 and 2: "avx512"
+  std::uint64_t build_ns = 0;    // that building tier 1 took
+  std::size_t bytes = 0;         // that tier 1 holds
+  std::uint64_t compile_ns = 0;  // that compiling tier 2 took
+  std::size_t code_bytes = 0;    // that tier 2 holds beside
 };
 
 }  // namespace tutti
