@@ -1,8 +1,8 @@
 // The memory between the supervisor and one isolate, and where everything lies in it.
 //
 //   down (supervisor writes)  [StartBlock … page][bell][supervisor sleeps][request ring: lines]
-//   up   (worker writes)      [HelloBlock … page][hello state][worker sleeps][answer ring: lines][outputs:
-//   lines × slot]
+//   up   (worker writes)      [HelloBlock … TierBlock … page][hello state][worker sleeps][answer ring: lines]
+//                             [outputs: lines × slot]
 //
 // Line i of the answer ring and output slot i belong to line i of the request ring. Both sides compute these
 // places from numbers that the supervisor chose (StartBlock); nothing about the layout is ever read from
@@ -18,6 +18,7 @@
 #include "shared/limits.hpp"
 #include "shared/message.hpp"
 #include "shared/ring.hpp"
+#include "shared/tiers.hpp"
 
 namespace tutti {
 
@@ -48,11 +49,13 @@ struct ChannelShape {
   static constexpr std::size_t kDownBell = kPage;
   static constexpr std::size_t kDownSleeping = kDownBell + kCacheLine;
   static constexpr std::size_t kDownRing = kDownSleeping + kCacheLine;
+  static constexpr std::size_t kUpTiers = kPage / 2;
   static constexpr std::size_t kUpState = kPage;
   static constexpr std::size_t kUpSleeping = kUpState + kCacheLine;
   static constexpr std::size_t kUpRing = kUpSleeping + kCacheLine;
 };
-static_assert(sizeof(StartBlock) <= kPage && sizeof(HelloBlock) <= kPage);
+static_assert(sizeof(StartBlock) <= kPage && sizeof(HelloBlock) <= ChannelShape::kUpTiers);
+static_assert(ChannelShape::kUpTiers + sizeof(TierBlock) <= kPage);
 
 /// `down` as its bytes lie; Byte is std::byte for the supervisor, const std::byte for the worker.
 template <class Byte>
@@ -97,6 +100,7 @@ class UpView {
   UpView(Byte* base, const ChannelShape& shape) noexcept : base_(base), shape_(shape) {}
 
   [[nodiscard]] Like<HelloBlock>& hello() const noexcept { return at<HelloBlock>(0); }
+  [[nodiscard]] Like<TierBlock>& tiers() const noexcept { return at<TierBlock>(ChannelShape::kUpTiers); }
   /// HelloState; stored last.
   [[nodiscard]] Like<std::atomic<std::uint32_t>>& hello_state() const noexcept {
     return at<WakeWord>(ChannelShape::kUpState).value;

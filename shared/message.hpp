@@ -22,7 +22,7 @@
 namespace tutti {
 
 inline constexpr std::uint64_t kProtocolMagic = 0x697474'75742e31;  // "1.tutti" read as bytes
-inline constexpr std::uint32_t kProtocolVersion = 4;
+inline constexpr std::uint32_t kProtocolVersion = 5;
 
 /// A text of bounded length in shared memory; not NUL-terminated.
 template <std::size_t Bytes>
@@ -37,6 +37,10 @@ struct BoundedText {
   /// The text; a size that lies is cut to the array.
   [[nodiscard]] std::string_view view() const noexcept { return {bytes.data(), size < Bytes ? size : Bytes}; }
 };
+
+/// How far a model of ours may leave its interpreter.
+enum class JitLevel : std::uint32_t { off = 0, tier1 = 1, full = 2 };
+inline constexpr std::uint32_t kJitByItself = 0xffff'ffff;
 
 /// What a worker must know to start. Written once by the supervisor, before the worker reads it.
 struct StartBlock {
@@ -55,10 +59,14 @@ struct StartBlock {
   std::uint32_t classification;  // 1: classification, 0: regression
   std::uint32_t generation;      // of this isolate or template; an isolate's is carried in every id
   std::uint32_t forks;           // 1: fork an isolate for each order; 0: become the first one ordered
-  CageRequest cage;              // the walls to stand behind
-  BoundedText<kNameMax> name;    // "boosted/0"
-  BoundedText<kPathMax> model;   // absolute path
-  BoundedText<kNameMax> kind;    // "" recognises it
+  JitLevel jit;
+  std::uint32_t jit_threshold;  // calls before tier 1; kJitByItself: as the model sees fit
+  std::uint32_t jit_compile;    // 1: tier 2 is compiled while the model is loaded
+  std::uint32_t reserved;
+  CageRequest cage;                        // the walls to stand behind
+  BoundedText<kNameMax> name;              // "boosted/0"
+  BoundedText<kPathMax> model;             // absolute path
+  BoundedText<kNameMax> kind;              // "" recognises it
   BoundedText<kReadableTextMax> readable;  // paths beside the model, each followed by a newline
   BoundedText<kNameMax> fault;             // a fault point to arm; read only by workers built for tests
 };

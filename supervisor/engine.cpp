@@ -83,6 +83,7 @@ Engine::Engine(std::shared_ptr<const EnsembleConfig> config, const LaunchOptions
   plan_.spin_ns = spin.spin.count();
   plan_.yields = spin.yields;
   plan_.isolation = config_.isolation;
+  plan_.jit = config_.jit;
   slots_.resize(core_.slots());
   links_.resize(isolates);
   notes_.resize(isolates);
@@ -97,6 +98,8 @@ Engine::Engine(std::shared_ptr<const EnsembleConfig> config, const LaunchOptions
   deliveries_.reserve(core_.slots());
   answered_ = std::make_unique<bool[]>(config_.members.size());
   tallies_.resize(config_.members.size());
+  for (std::uint32_t member = 0; member < core_.members(); ++member)
+    ledgers_.emplace_back(core_.instances(member));
 }
 
 // ---- requests ----

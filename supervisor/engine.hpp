@@ -26,6 +26,7 @@
 #include "shared/tensor.hpp"
 #include "supervisor/combine.hpp"
 #include "supervisor/core/core.hpp"
+#include "supervisor/tier_ledger.hpp"
 #include "supervisor/tutti.hpp"
 #include "supervisor/watch/events.hpp"
 #include "supervisor/watch/tally.hpp"
@@ -122,7 +123,7 @@ class Engine {
   [[nodiscard]] const Core& core() const noexcept { return core_; }
   [[nodiscard]] const EnsembleConfig& config() const noexcept { return config_; }
   /// Without what the processes use: that is read outside the mutex.
-  [[nodiscard]] EnsembleStatus status(Time now) const;
+  [[nodiscard]] EnsembleStatus status(Time now);
   [[nodiscard]] bool all_tried() const;
   /// "boosted/0" for an isolate, "boosted" for a template.
   [[nodiscard]] const std::string& name_of(const SpawnOrder& order) const;
@@ -206,6 +207,7 @@ class Engine {
   void tell_readiness(Time now);
   /// Of the isolate's process; 0 while there is none.
   [[nodiscard]] pid_t pid_of(std::uint32_t isolate) const;
+  void hear_tiers(std::uint32_t isolate);
   [[nodiscard]] IsolateStatus isolate_status(std::uint32_t isolate, Time now) const;
   [[nodiscard]] std::string missing_voters(const Prediction& prediction) const;
 
@@ -233,6 +235,7 @@ class Engine {
   std::unique_ptr<bool[]> answered_;  // [members], scratch
   std::unique_ptr<EventLog> events_;
   std::vector<MemberTally> tallies_;  // [members]
+  std::vector<TierLedger> ledgers_;   // [members]
   EngineCounters counters_;
   bool closing_ = false;                       // what its workers do now is no news
   bool quorum_seen_ = false;                   // whether the quorum could be met when that was last told

@@ -426,6 +426,9 @@ bool Engine::reap_isolate(const SpawnOrder& order, Time now) {
   core_.gone(isolate, *seen, now);
   tell(Event::Kind::died, isolate, now, core_.last_cause(isolate));
   tell_readiness(now);
+  hear_tiers(isolate);
+  const std::uint32_t member = core_.member_of(isolate);
+  ledgers_[member].end(isolate - core_.first_isolate(member));
   links_[isolate].reset();
   const std::string cause = describe(core_.last_cause(isolate));
   IsolateNotes& notes = notes_[isolate];

@@ -76,7 +76,13 @@ IsolateStatus Engine::isolate_status(std::uint32_t isolate, Time now) const {
   return status;
 }
 
-EnsembleStatus Engine::status(Time now) const {
+void Engine::hear_tiers(std::uint32_t isolate) {
+  if (!links_[isolate]) return;
+  const std::uint32_t member = core_.member_of(isolate);
+  ledgers_[member].hear(isolate - core_.first_isolate(member), links_[isolate]->tiers());
+}
+
+EnsembleStatus Engine::status(Time now) {
   EnsembleStatus status{.quorum = core_.quorum(),
                         .isolation = isolation_.value_or(IsolationLevel::none),
                         .members = {},
@@ -93,11 +99,13 @@ EnsembleStatus Engine::status(Time now) const {
                         .last_error = template_notes_[index].last_error,
                         .load = template_notes_[index].load,
                         .walls = walls_of(index),
+                        .tiers = {},
                         .isolates = {},
                         .missed = {}};
     for (std::uint32_t i = 0; i < member.instances; ++i) {
       const std::uint32_t isolate = core_.first_isolate(index) + i;
       IsolateStatus one = isolate_status(isolate, now);
+      hear_tiers(isolate);
       if (one.phase == IsolatePhase::ready) ++member.ready;
       member.restarts += one.restarts;
       if (one.pid != 0) member.pids.push_back(one.pid);
@@ -106,6 +114,7 @@ EnsembleStatus Engine::status(Time now) const {
       member.isolates.push_back(std::move(one));
     }
     tallies_[index].tell(member);
+    member.tiers = ledgers_[index].total();
     status.members.push_back(std::move(member));
   }
   const std::uint32_t ready = core_.members_ready();

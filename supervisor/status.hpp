@@ -3,6 +3,7 @@
 // Values only; an event's name is a view that lives as long as the callback.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "shared/cage.hpp"
+#include "shared/tier_use.hpp"
 #include "supervisor/core/counters.hpp"
 #include "supervisor/core/time.hpp"
 #include "supervisor/core/vote.hpp"
@@ -56,6 +58,32 @@ struct IsolateStatus {
   std::optional<Usage> usage;       // only where it was asked for and could be read
 };
 
+enum class TierPresence : std::uint8_t {
+  unknown,  // no isolate has said yet
+  none,     // the model is of a kind that knows no tiers
+  present,
+};
+
+/// How far a member's model has come on its way to faster tiers, by its isolates' word. Calls and rows are of
+/// all isolates and their lives; the rest is of the slowest isolate that lives, times and sizes the largest.
+struct TierStatus {
+  TierPresence presence = TierPresence::unknown;
+  std::uint32_t tier = 0;
+  std::array<TierUse, kTierCount> tiers{};
+  std::string kernels;           // of tiers 1 and 2: "avx512"
+  std::string why_not;           // why it stays in its tier; "" while it may leave it, and in tier 2
+  Duration build{};              // that building tier 1 took
+  std::uint64_t bytes = 0;       // that tier 1 holds, in one isolate
+  Duration compile{};            // that compiling tier 2 took
+  std::uint64_t code_bytes = 0;  // that tier 2 holds beside
+};
+
+/// What a row took in one tier, over the calls that were timed; nothing before the first.
+[[nodiscard]] inline std::optional<double> ns_per_row(const TierUse& use) noexcept {
+  if (use.timed_rows == 0) return std::nullopt;
+  return static_cast<double>(use.timed_ns) / static_cast<double>(use.timed_rows);
+}
+
 /// A member as it is now.
 struct MemberStatus {
   std::string name;
@@ -67,6 +95,7 @@ struct MemberStatus {
   std::string last_error;  // why the last start failed or the last worker died; "" if none did
   Duration load{};         // what the last start took inside the worker
   Walls walls;             // around its processes
+  TierStatus tiers;
   std::vector<IsolateStatus> isolates;
   Quantiles latency;  // of its votes, from the request to the vote
   std::uint64_t voted = 0;

@@ -56,9 +56,22 @@ GroupLimits group_limits(const WorkerPlan& plan, const MemberConfig& member) {
   return group;
 }
 
+JitLevel level_of(const JitConfig& jit) {
+  switch (jit.mode.value_or(JitMode::full)) {
+    case JitMode::off:
+      return JitLevel::off;
+    case JitMode::tier1:
+      return JitLevel::tier1;
+    case JitMode::full:
+      break;
+  }
+  return JitLevel::full;
+}
+
 }  // namespace
 
 StartBlock start_block(const WorkerPlan& plan, const MemberConfig& member, const WorkerOrder& order) {
+  const JitConfig jit = jit_of(plan.jit, member);
   StartBlock start{.magic = kProtocolMagic,
                    .version = kProtocolVersion,
                    .supervisor_pid = ::getpid(),
@@ -74,6 +87,10 @@ StartBlock start_block(const WorkerPlan& plan, const MemberConfig& member, const
                    .classification = plan.classification ? 1U : 0U,
                    .generation = order.generation,
                    .forks = order.forks ? 1U : 0U,
+                   .jit = level_of(jit),
+                   .jit_threshold = jit.threshold.value_or(kJitByItself),
+                   .jit_compile = jit.compile == JitCompile::load ? 1U : 0U,
+                   .reserved = 0,
                    .cage = cage_request(plan, member),
                    .name = {},
                    .model = {},

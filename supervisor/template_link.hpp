@@ -31,6 +31,7 @@ struct WorkerPlan {
   int input_descriptor = -1;
   std::uint64_t input_bytes = 0;
   IsolationConfig isolation;
+  JitConfig jit;
 };
 
 /// What is particular to one worker.

@@ -60,6 +60,11 @@ class WorkerLink {
   /// The worker's hello, once it is there. Errors: protocol.
   [[nodiscard]] std::optional<Result<Hello>> hello() const;
 
+  /// What it says of its model's tiers: whole, and unchecked. Nothing where that cannot be had now.
+  [[nodiscard]] std::optional<TierNumbers> tiers() const noexcept {
+    return read_tiers<ChannelLoad>(up_.tiers());
+  }
+
   // ---- sleeping ----
   /// Tells the worker to ring from now on. After raising all flags: wake_fence(), then look again.
   void raise_flag() noexcept {

@@ -111,10 +111,12 @@ void be_isolate(const ForkOrder& order, IsolateDescriptors descriptors, Descript
   fault_point("before_hello");
   keep_last_words(loop.up.hello().forbidden_call);
   const auto sealed = seal_cage(start.cage, model.may_start_threads());
+  // Before the hello: whoever finds it ready finds out whether it has tiers.
+  TierPublisher tiers(loop.up.tiers(), model);
   say_hello(loop, sealed ? std::nullopt : std::optional<Error>(sealed.error()), ordered);
   if (!sealed) ::_exit(kExitNotSealed);
   fault_point("after_hello");
-  serve(loop, model);
+  serve(loop, model, tiers);
 }
 
 }  // namespace tutti

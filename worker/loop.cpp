@@ -20,12 +20,13 @@ std::int64_t monotonic_ns() noexcept {
 
 class Loop {
  public:
-  Loop(const LoopMemory& memory, Model& model)
+  Loop(const LoopMemory& memory, Model& model, TierPublisher& tiers)
       : memory_(memory),
         start_(memory.down.start()),
         model_(model),
         requests_(memory.down.requests()),
-        answers_(memory.up.answers()) {}
+        answers_(memory.up.answers()),
+        tiers_(tiers) {}
 
   [[noreturn]] void run() {
     Request request;
@@ -62,6 +63,7 @@ class Loop {
     fault_point("after_publish");
     wake_supervisor();
     fault_point("after_wake");
+    tiers_.after_answer();
   }
 
   void predict(const Request& request, float* output, Answer& answer) {
@@ -101,6 +103,7 @@ class Loop {
   }
 
   void sleep() {
+    tiers_.before_sleep();
     const std::uint32_t bell = memory_.down.bell().load(std::memory_order_acquire);
     memory_.up.sleeping().store(1, std::memory_order_relaxed);
     wake_fence();
@@ -114,10 +117,11 @@ class Loop {
   Model& model_;
   RingReader<Request> requests_;
   RingWriter<Answer> answers_;
+  TierPublisher& tiers_;
 };
 
 }  // namespace
 
-void serve(const LoopMemory& memory, Model& model) { Loop(memory, model).run(); }
+void serve(const LoopMemory& memory, Model& model, TierPublisher& tiers) { Loop(memory, model, tiers).run(); }
 
 }  // namespace tutti

@@ -8,6 +8,7 @@
 
 #include "shared/channel.hpp"
 #include "worker/model.hpp"
+#include "worker/tier_publisher.hpp"
 
 namespace tutti {
 
@@ -20,6 +21,6 @@ struct LoopMemory {
 };
 
 /// Serves until the process ends.
-[[noreturn]] void serve(const LoopMemory& memory, Model& model);
+[[noreturn]] void serve(const LoopMemory& memory, Model& model, TierPublisher& tiers);
 
 }  // namespace tutti

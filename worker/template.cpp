@@ -19,13 +19,22 @@ namespace {
 constexpr int kExitCannotLoad = 1;
 constexpr int kExitCannotFork = 66;
 
+JitSettings jit_settings(const StartBlock& start) {
+  JitSettings settings;
+  if (start.jit == JitLevel::off) settings.mode = JitSettings::Mode::off;
+  settings.compile = start.jit == JitLevel::full && start.jit_compile != 0;
+  if (start.jit_threshold != kJitByItself) settings.threshold = start.jit_threshold;
+  return settings;
+}
+
 Result<std::unique_ptr<Model>> load(const StartBlock& start) {
   const ModelSource source{.path = std::string(start.model.view()),
                            .kind = std::string(start.kind.view()),
                            .classification = start.classification != 0,
                            .features = start.features,
                            .outputs = start.outputs,
-                           .rows_max = start.rows_max};
+                           .rows_max = start.rows_max,
+                           .jit = jit_settings(start)};
   try {
     return load_model(source);
   } catch (const std::bad_alloc&) {

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "supervisor/cli/commands.hpp"
@@ -121,6 +122,17 @@ std::string isolation_text(const std::vector<Hold>& holds) {
   return fmt::format("{}; see tutti doctor", name_of(*lowest));
 }
 
+/// "full", "full, at load", "tier1 after 20 calls", "off".
+std::string jit_text(const EnsembleConfig& config, const MemberConfig& member) {
+  const JitConfig jit = jit_of(config.jit, member);
+  if (jit.mode == JitMode::off) return "off";
+  std::string text = jit.mode == JitMode::tier1 ? "tier1" : "full";
+  if (jit.mode == JitMode::full && jit.compile == JitCompile::load) text += ", at load";
+  if (jit.threshold && *jit.threshold == 0) text += ", at once";
+  if (jit.threshold && *jit.threshold > 0) text += fmt::format(", after {} calls", *jit.threshold);
+  return text;
+}
+
 template <class Number>
 nlohmann::ordered_json or_null(const std::optional<Number>& number) {
   return number ? nlohmann::ordered_json(*number) : nlohmann::ordered_json();
@@ -143,6 +155,13 @@ nlohmann::ordered_json limits_json(const Hold& hold) {
           {"read", isolation.read}};
 }
 
+nlohmann::ordered_json jit_json(const JitConfig& jit) {
+  constexpr std::array<std::string_view, 3> kModes{"off", "tier1", "full"};
+  return {{"mode", kModes.at(static_cast<std::size_t>(jit.mode.value_or(JitMode::full)))},
+          {"threshold", or_null(jit.threshold)},
+          {"compile", jit.compile == JitCompile::load ? "load" : "auto"}};
+}
+
 void print_json(const EnsembleConfig& config, const Plan& plan, const std::vector<Hold>& holds) {
   nlohmann::ordered_json members = nlohmann::ordered_json::array();
   for (std::size_t i = 0; i < holds.size(); ++i) {
@@ -152,6 +171,7 @@ void print_json(const EnsembleConfig& config, const Plan& plan, const std::vecto
                        {"instances", member.instances},
                        {"weight", member.weight},
                        {"model", member.model},
+                       {"jit", jit_json(jit_of(config.jit, member))},
                        {"isolation", limits_json(holds[i])}});
   }
   const auto level = std::ranges::min(holds, {}, &Hold::level).level;
@@ -187,15 +207,15 @@ int plan(const ConfigOptions& options, bool json) {
     return kOk;
   }
   std::vector<std::vector<std::string>> rows{
-      {"member", "isolate", "instances", "weight", "isolation", "memory", "cpu", "model"}};
+      {"member", "isolate", "instances", "weight", "isolation", "memory", "cpu", "jit", "model"}};
   for (std::size_t i = 0; i < holds.size(); ++i) {
     const MemberConfig& member = config->members[i];
     rows.push_back({member.name, "process", std::to_string(member.instances),
                     fmt::format("{:g}", member.weight), level_text(holds[i]), memory_text(holds[i].isolation),
-                    cpu_text(holds[i]), member.model});
+                    cpu_text(holds[i]), jit_text(*config, member), member.model});
   }
   if (!config->combine.model.empty())
-    rows.push_back({"(stacking)", "process", "1", "-", "", "", "", config->combine.model});
+    rows.push_back({"(stacking)", "process", "1", "-", "", "", "", "", config->combine.model});
   const auto members = static_cast<std::uint32_t>(config->members.size());
   fmt::print("{}: {} of {} members must vote within {}\n\n{}\n", config->name,
              config->answer.quorum.of(members), members, format_duration(config->answer.deadline),

@@ -49,6 +49,14 @@ std::string missed_of(const Json& member) {
   return text.empty() ? "-" : text;
 }
 
+// "tier 1 avx512"; "-" for models that know no tiers.
+std::string tier_of(const Json& member) {
+  const Json& jit = member.at("jit");
+  if (jit.is_null()) return "-";
+  const std::string kernels = text_of(jit, "kernels");
+  return fmt::format("tier {}{}{}", count_of(jit, "tier"), kernels.empty() ? "" : " ", kernels);
+}
+
 std::vector<std::string> row_of(const Json& member, const Json& isolate, bool first) {
   const Json& usage = isolate.at("usage");
   const Json& pid = isolate.at("pid");
@@ -65,6 +73,7 @@ std::vector<std::string> row_of(const Json& member, const Json& isolate, bool fi
           usage.is_null() ? "-" : time_of(usage, "cpu_ns"),
           counted ? time_of(latency, "p50_ns") : "-",
           counted ? time_of(latency, "p99_ns") : "-",
+          first ? tier_of(member) : "",
           first ? format_count(count_of(member, "voted")) : "",
           first ? missed_of(member) : "",
           count_of(isolate, "restarts") > 0 ? text_of(isolate, "last_end") : "-"};
@@ -75,7 +84,7 @@ std::string for_people(const Json& status) {
   const Json& counters = status.at("counters");
   std::size_t ready = 0;
   std::vector<std::vector<std::string>> rows{{"isolate", "state", "pid", "restarts", "owes", "memory",
-                                              "unshared", "cpu", "p50", "p99", "votes", "missed",
+                                              "unshared", "cpu", "p50", "p99", "tier", "votes", "missed",
                                               "last end"}};
   for (const Json& member : members) {
     ready += count_of(member, "ready") > 0 ? 1 : 0;

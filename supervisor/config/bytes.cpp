@@ -1,4 +1,4 @@
-// Sizes in bytes as people write them, and the isolation that follows from two places of a config.
+// Sizes in bytes as people write them, and what follows from two places of a config.
 #include <fmt/format.h>
 
 #include <array>
@@ -39,6 +39,14 @@ std::string format_byte_size(std::uint64_t bytes) {
       return fmt::format("{}{}", bytes / unit.bytes, unit.name);
   }
   return "0B";
+}
+
+JitConfig jit_of(const JitConfig& ensemble, const MemberConfig& member) {
+  JitConfig merged = member.jit;
+  if (!merged.mode) merged.mode = ensemble.mode;
+  if (!merged.threshold) merged.threshold = ensemble.threshold;
+  if (!merged.compile) merged.compile = ensemble.compile;
+  return merged;
 }
 
 IsolationConfig isolation_of(const IsolationConfig& ensemble, const MemberConfig& member) {

@@ -10,7 +10,8 @@
 //   [answer]        quorum, deadline, grace, last_resort, hedge, breaker, band
 //   [restart]       backoff_min, backoff_max, budget, window, start_timeout, rate, violations
 //   [limits]        in_flight, rows, spin
-//   [[member]]      name, model, kind, weight, instances
+//   [jit]           mode, threshold, compile
+//   [[member]]      name, model, kind, weight, instances, jit, jit_threshold, jit_compile
 //   [profile.NAME]  the same tables beneath: [profile.dev.answer], and [profile.dev.member.boosted] for what
 //                   is different about the member of that name. Those not chosen are checked too.
 //
@@ -18,6 +19,7 @@
 //   --profile dev                           [profile.dev]
 //   TUTTI_ANSWER__DEADLINE=20ms             TUTTI_TABLE__KEY in any case; without "__" it is no setting
 //   TUTTI_MEMBER__BOOSTED__WEIGHT=2         '_' stands for '-' and '.' in the member's name
+//   TUTTI_JIT=off, TUTTI_JIT_THRESHOLD=20   short for TUTTI_JIT__MODE and TUTTI_JIT__THRESHOLD, beneath those
 //   --set answer.deadline=20ms              and --set member.boosted.weight=2
 // A value from the environment or --set is read as TOML, and taken as text where it is not, or where the
 // setting is a text. A member's name itself cannot be overlaid. Model paths, wherever given, are relative to
@@ -111,6 +113,23 @@ struct IsolationConfig {
   bool operator==(const IsolationConfig&) const = default;
 };
 
+/// How far models of ours may leave their interpreter: tier1 answers by vector kernels, full also by such
+/// that are compiled for the one model.
+enum class JitMode : std::uint8_t { off, tier1, full };
+
+/// When tier 2 is compiled: automatic, once what it would have saved has paid for it; load, whenever the
+/// model is loaded.
+enum class JitCompile : std::uint8_t { automatic, load };
+
+/// Not given: for a member what the ensemble says.
+struct JitConfig {
+  std::optional<JitMode> mode;
+  std::optional<std::uint32_t> threshold;  // calls before tier 1; 0: from the first; not given: by the size
+  std::optional<JitCompile> compile;       // of tier 2; only where the mode is full
+
+  bool operator==(const JitConfig&) const = default;
+};
+
 struct MemberConfig {
   std::string name;
   std::string model;  // absolute, normalised path
@@ -118,6 +137,7 @@ struct MemberConfig {
   double weight = 1.0;
   std::uint32_t instances = 1;
   IsolationConfig isolation;
+  JitConfig jit;
   std::string where;  // "ensemble.toml:14:1", for errors found later
 
   bool operator==(const MemberConfig&) const = default;
@@ -173,6 +193,7 @@ struct EnsembleConfig {
                             .descriptors = 64,
                             .file_size = 0,
                             .read = {}};
+  JitConfig jit{.mode = JitMode::full, .threshold = {}, .compile = JitCompile::automatic};
   SpinConfig spin;
   LogLevel log_level = LogLevel::warning;
   std::string events;  // file that events are appended to as JSON lines; "": none. In C++ also "-"
@@ -245,6 +266,7 @@ std::string format_byte_size(std::uint64_t bytes);
 
 /// What holds for a member: its own settings, and the ensemble's where it has none.
 IsolationConfig isolation_of(const IsolationConfig& ensemble, const MemberConfig& member);
+JitConfig jit_of(const JitConfig& ensemble, const MemberConfig& member);
 
 /// The shortest exact form: "20ms", "1.5s".
 std::string format_duration(Duration duration);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "shared/suggest.hpp"
 #include "supervisor/config/check.hpp"
@@ -77,7 +78,20 @@ struct OutsideValue {
   }
 };
 
+/// Names that people know from other interpreters, and what they are short for.
+struct ShortName {
+  std::string_view folded;
+  std::string_view table;
+  std::string_view key;
+};
+constexpr std::array<ShortName, 2> kShortNames{
+    {{"tutti_jit", "jit", "mode"}, {"tutti_jit_threshold", "jit", "threshold"}}};
+
 }  // namespace
+
+bool is_short_name(std::string_view name) {
+  return std::ranges::find(kShortNames, folded(name), &ShortName::folded) != kShortNames.end();
+}
 
 Place place_of_fault(const Place& place, const Fault& fault) {
   const toml::node* node = place.node;
@@ -261,10 +275,15 @@ void LayerReader::read_set(std::string_view text, std::uint32_t order, Layer& la
 void LayerReader::read_environment(std::string_view name, std::string_view value, std::uint32_t order,
                                    Layer& layer) {
   if (folded(name.substr(0, kPrefix.size())) != folded(kPrefix)) return;
+  const Place place{.origin = fmt::format("environment {}", cleaned(name)), .order = order};
+  for (const ShortName& known : kShortNames) {
+    if (known.folded == folded(name)) {
+      return read_text(*find(known.table, known.key), value, place, kWhole, layer);
+    }
+  }
   const std::string rest = folded(name.substr(kPrefix.size()));
   const std::size_t first = rest.find("__");
   if (first == std::string::npos) return;
-  const Place place{.origin = fmt::format("environment {}", cleaned(name)), .order = order};
   const std::string table = rest.substr(0, first);
   const std::size_t last = table == kMemberTable ? last_separator(rest, "__") : first;
   std::string key = rest.substr(last + 2);

@@ -36,6 +36,9 @@ struct LayerContext {
   bool members_sound = true;         // false: a name that is not among them may be right all the same
 };
 
+/// True for TUTTI_JIT and its like, which are short for TUTTI_TABLE__KEY and go beneath it.
+bool is_short_name(std::string_view name);
+
 /// Where the element of a list stands that a fault speaks of; the value itself where none does.
 Place place_of_fault(const Place& place, const Fault& fault);
 
@@ -51,7 +54,7 @@ class LayerReader {
   Layer read_profile(std::string_view name, const toml::table& profile);
   /// Reads "answer.deadline=20ms".
   void read_set(std::string_view text, std::uint32_t order, Layer& layer);
-  /// Reads TUTTI_ANSWER__DEADLINE; leaves names alone that are not of that form.
+  /// Reads TUTTI_ANSWER__DEADLINE and short names; leaves names alone that are not of that form.
   void read_environment(std::string_view name, std::string_view value, std::uint32_t order, Layer& layer);
   /// Complains of a node that should have been a table.
   void not_a_table(std::string_view name, std::string_view written, const toml::node& node);

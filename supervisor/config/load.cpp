@@ -204,8 +204,11 @@ void Loader::read_profiles(const toml::node& node) {
 
 void Loader::read_outside() {
   std::uint32_t order = 0;
-  for (const auto& [name, value] : source_.environment)
-    reader_.read_environment(name, value, ++order, outside_);
+  for (const bool short_names : {true, false}) {
+    for (const auto& [name, value] : source_.environment) {
+      if (is_short_name(name) == short_names) reader_.read_environment(name, value, ++order, outside_);
+    }
+  }
   for (const std::string& setting : source_.settings) reader_.read_set(setting, ++order, outside_);
 }
 

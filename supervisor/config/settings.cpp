@@ -14,6 +14,7 @@ constexpr double kMillisecond = 1e6;
 constexpr double kSecond = 1e9;
 constexpr double kDay = 24 * 3600 * kSecond;
 constexpr double kMemoryMax = 1ULL << 50;
+constexpr double kJitThresholdMax = 1e9;
 
 // Words in the order of their enum; shorter names for the same thing follow.
 constexpr std::array<std::string_view, 2> kTasks{"classification", "regression"};
@@ -24,6 +25,8 @@ constexpr std::array<std::string_view, 6> kLogLevels{"trace", "debug", "info", "
 constexpr std::array<std::string_view, 7> kKinds{"",      "xgboost", "lightgbm", "scikit",
                                                  "dense", "onnx",    "plugin"};
 
+constexpr std::array<std::string_view, 3> kJitModes{"off", "tier1", "full"};
+constexpr std::array<std::string_view, 2> kJitCompiles{"auto", "load"};
 constexpr std::array<std::string_view, 3> kRequirements{"full", "best_effort", "none"};
 
 template <class Enum>
@@ -32,6 +35,8 @@ constexpr std::span<const std::string_view> words_of() {
   if constexpr (std::is_same_v<Enum, CombineRule>) return kRules;
   if constexpr (std::is_same_v<Enum, LogLevel>) return kLogLevels;
   if constexpr (std::is_same_v<Enum, IsolationRequirement>) return kRequirements;
+  if constexpr (std::is_same_v<Enum, JitMode>) return kJitModes;
+  if constexpr (std::is_same_v<Enum, JitCompile>) return kJitCompiles;
 }
 
 template <class Field>
@@ -94,6 +99,10 @@ struct OfMemberIsolation {
   static auto& in(auto& config, std::size_t member) { return config.members[member].isolation.*Field; }
 };
 template <auto Field>
+struct OfMemberJit {
+  static auto& in(auto& config, std::size_t member) { return config.members[member].jit.*Field; }
+};
+template <auto Field>
 struct OfMember {
   static auto& in(auto& config, std::size_t member) { return config.members[member].*Field; }
 };
@@ -123,12 +132,13 @@ constexpr Setting kept_features(Setting setting) {
   return setting;
 }
 
-constexpr std::array<Table, 7> kTables{{
+constexpr std::array<Table, 8> kTables{{
     {"ensemble", "What is predicted, and from what."},
     {"combine", "How the members' votes become one answer."},
     {"answer", "How many votes an answer needs, and how long it may take."},
     {"restart", "What happens to isolates that die."},
     {"limits", "What one request may hold, how many may be under way, and how a side waits."},
+    {"jit", "How soon tree models leave their interpreter; a member may say otherwise."},
     {kIsolationTable, "The walls around workers, and what they may use; a member may have its own."},
     {kMemberTable, "A model with a vote."},
 }};
@@ -344,6 +354,29 @@ constexpr std::array kEnsembleSettings{
          .low = 0,
          .high = kSecond,
          .help = "How long a side that waits looks before it sleeps: \"auto\", a duration up to 1s, or 0."}),
+
+    kept<Of<&Ensemble::jit, &JitConfig::mode>>(
+        {.table = "jit",
+         .key = "mode",
+         .type = Type::choice,
+         .words = kJitModes,
+         .help = "off keeps tree models in their interpreter, tier1 lets them move to vector kernels, full "
+                 "also to kernels compiled for the one model. The answers are the same bits."}),
+    kept<Of<&Ensemble::jit, &JitConfig::threshold>>(
+        {.table = "jit",
+         .key = "threshold",
+         .type = Type::whole,
+         .low = 0,
+         .high = kJitThresholdMax,
+         .help = "Calls that the interpreter answers first; 0 builds the kernels' layout when the model is "
+                 "loaded. Left out, 0 for models that take no more than about 50ms, else 100."}),
+    kept<Of<&Ensemble::jit, &JitConfig::compile>>(
+        {.table = "jit",
+         .key = "compile",
+         .type = Type::choice,
+         .words = kJitCompiles,
+         .help = "When mode is full: auto compiles once the time that it would have saved has paid for it, "
+                 "load whenever the model is loaded."}),
 };
 
 constexpr std::array kMemberSettings{
@@ -378,6 +411,22 @@ constexpr std::array kMemberSettings{
                                               .low = 1,
                                               .high = kInstancesMax,
                                               .help = "Isolates that share its work."}),
+    kept<OfMemberJit<&JitConfig::mode>>({.table = kMemberTable,
+                                         .key = "jit",
+                                         .type = Type::choice,
+                                         .words = kJitModes,
+                                         .help = "jit.mode for this member."}),
+    kept<OfMemberJit<&JitConfig::threshold>>({.table = kMemberTable,
+                                              .key = "jit_threshold",
+                                              .type = Type::whole,
+                                              .low = 0,
+                                              .high = kJitThresholdMax,
+                                              .help = "jit.threshold for this member."}),
+    kept<OfMemberJit<&JitConfig::compile>>({.table = kMemberTable,
+                                            .key = "jit_compile",
+                                            .type = Type::choice,
+                                            .words = kJitCompiles,
+                                            .help = "jit.compile for this member."}),
 };
 
 /// What the table [isolation] may say, and a member's own of the same name.

@@ -27,7 +27,7 @@ install(EXPORT tutti-targets NAMESPACE tutti:: DESTINATION ${package_directory})
 # tutti.hpp and what it includes, no more: everything else may change from one version to the next. The quoted
 # paths in them ("shared/error.hpp") are found beneath include/tutti.
 install(FILES supervisor/tutti.hpp shared/tutti_plugin.h DESTINATION ${include_directory})
-install(FILES shared/cage.hpp shared/error.hpp shared/limits.hpp shared/tensor.hpp DESTINATION ${include_directory}/shared)
+install(FILES shared/cage.hpp shared/error.hpp shared/limits.hpp shared/tensor.hpp shared/tier_use.hpp DESTINATION ${include_directory}/shared)
 install(FILES supervisor/packaged_worker.hpp supervisor/status.hpp DESTINATION ${include_directory}/supervisor)
 install(FILES supervisor/config/config.hpp DESTINATION ${include_directory}/supervisor/config)
 install(FILES supervisor/core/counters.hpp supervisor/core/time.hpp supervisor/core/vote.hpp DESTINATION ${include_directory}/supervisor/core)

@@ -28,6 +28,16 @@ Json isolate_json(const IsolateStatus& isolate) {
   return json;
 }
 
+Json tier_json(const TierUse& use) {
+  const auto per_row = ns_per_row(use);
+  return {{"calls", use.calls},
+          {"rows", use.rows},
+          {"timed_rows", use.timed_rows},
+          {"timed_ns", use.timed_ns},
+          {"ns_per_row", per_row ? Json(*per_row) : Json(nullptr)},
+          {"batches", use.batches}};
+}
+
 Json member_json(const MemberStatus& member) {
   Json isolates = Json::array();
   for (const IsolateStatus& isolate : member.isolates) isolates.push_back(isolate_json(isolate));
@@ -40,6 +50,7 @@ Json member_json(const MemberStatus& member) {
           {"load_ns", member.load.count()},
           {"isolation", name_of(level_of(member.walls))},
           {"walls", names_of(member.walls)},
+          {"jit", to_json(member.tiers)},
           {"template_pid", member.template_pid != 0 ? Json(member.template_pid) : Json(nullptr)},
           {"voted", member.voted},
           {"missed", missed},
@@ -91,6 +102,20 @@ Json counters_json(const EnsembleStatus& status) {
 }
 
 }  // namespace
+
+Json to_json(const TierStatus& status) {
+  if (status.presence != TierPresence::present) return nullptr;
+  Json tiers = Json::array();
+  for (const TierUse& use : status.tiers) tiers.push_back(tier_json(use));
+  return {{"tier", status.tier},
+          {"kernels", status.kernels},
+          {"why_not", status.why_not},
+          {"build_ns", status.build.count()},
+          {"bytes", status.bytes},
+          {"compile_ns", status.compile.count()},
+          {"code_bytes", status.code_bytes},
+          {"tiers", tiers}};
+}
 
 std::string to_json(const EnsembleStatus& status, const std::string& ensemble, int pid) {
   Json members = Json::array();

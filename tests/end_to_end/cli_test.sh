@@ -85,7 +85,7 @@ has out '"isolates": 3' "plan"
 expect 0 "schema" "$tutti" schema
 has out '"$schema"' "schema"
 expect 0 "version" "$tutti" version --json
-has out '"protocol": 4' "version"
+has out '"protocol": 5' "version"
 
 # ---- run: what goes where ----
 expect 0 "run" "$tutti" run "$config" -i "$rows" --target target
@@ -172,6 +172,14 @@ TUTTI_ANSWER__QUORUM=all expect 0 "environment" "$tutti" plan "$config" --json
 has out '"quorum": 3' "environment"
 TUTTI_ANSWER__QUORUM=4 expect 2 "bad environment" "$tutti" plan "$config"
 has err "TUTTI_ANSWER__QUORUM" "bad environment"
+expect 0 "plan" "$tutti" plan "$config" --json
+has out '"mode": "full"' "jit by default"
+TUTTI_JIT=off TUTTI_JIT_THRESHOLD=7 expect 0 "environment of jit" "$tutti" plan "$config" --json --set member.network.jit=tier1
+has out '"mode": "off"' "TUTTI_JIT"
+has out '"mode": "tier1"' "a member's jit"
+has out '"threshold": 7' "TUTTI_JIT_THRESHOLD"
+TUTTI_JIT=on expect 2 "bad environment of jit" "$tutti" plan "$config"
+has err 'environment TUTTI_JIT: error: mode is "on"' "bad environment of jit"
 
 # ---- full disks and closed pipes ----
 ln -s /dev/full "$work/full.csv"

@@ -2,7 +2,7 @@
 tutti_test(escape_test SOURCES end_to_end/escape_test.cpp LIBRARIES tutti tutti_flags)
 target_compile_definitions(escape_test PRIVATE EVIL_CANARY="${TUTTI_EVIL_CANARY}")
 add_dependencies(escape_test tutti-worker tutti_test_plugins)
-tutti_test(faults_test SOURCES end_to_end/faults_test.cpp end_to_end/launch_test.cpp end_to_end/reload_test.cpp end_to_end/template_test.cpp LIBRARIES tutti tutti_data tutti_flags)
+tutti_test(faults_test SOURCES end_to_end/faults_test.cpp end_to_end/jit_test.cpp end_to_end/launch_test.cpp end_to_end/reload_test.cpp end_to_end/template_test.cpp LIBRARIES tutti tutti_data tutti_flags)
 add_dependencies(faults_test tutti-worker tutti_test_plugins)
 # A worker must die of its signal, under sanitizers as well.
 set_tests_properties(faults_test PROPERTIES TIMEOUT 900

@@ -54,7 +54,7 @@ struct lie {
 
 static void tell_lie(void) {
   const uint32_t kind = STEADY_LIE == STEADY_LIE_BORN ? 4 : STEADY_LIE == STEADY_LIE_LOADING ? 1 : 2;
-  struct lie lie = {0x69747475742e31u, 4, kind, 999, 1, {0}};
+  struct lie lie = {0x69747475742e31u, 5, kind, 999, 1, {0}};
   char control[CMSG_SPACE(sizeof(int))] = {0};
   struct iovec part = {&lie, STEADY_LIE == STEADY_LIE_SHORT ? 5 : sizeof lie};
   struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};

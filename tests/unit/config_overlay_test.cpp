@@ -101,6 +101,25 @@ TEST_CASE("overlay: variables that are no settings are left alone", "[config]") 
                                     {})) == "");
 }
 
+TEST_CASE("overlay: TUTTI_JIT and TUTTI_JIT_THRESHOLD are short for the settings of [jit]", "[config]") {
+  const auto jit = [](std::vector<std::pair<std::string, std::string>> environment) {
+    const auto config = parse_config(kSmall, layered("", std::move(environment), {}));
+    REQUIRE(config.has_value());
+    return config->jit;
+  };
+  CHECK(jit({{"TUTTI_JIT", "off"}}).mode == JitMode::off);
+  CHECK(jit({{"TUTTI_JIT", "tier1"}, {"TUTTI_JIT_THRESHOLD", "20"}}).mode == JitMode::tier1);
+  CHECK(jit({{"TUTTI_JIT_THRESHOLD", "20"}}).threshold == 20);
+  // Whatever the order, the long name goes before the short one.
+  CHECK(jit({{"TUTTI_JIT", "off"}, {"TUTTI_JIT__MODE", "full"}}).mode == JitMode::full);
+  CHECK(jit({{"TUTTI_JIT__MODE", "full"}, {"TUTTI_JIT", "off"}}).mode == JitMode::full);
+
+  CHECK(problems_in(kSmall, layered("", {{"TUTTI_JIT", "on"}, {"TUTTI_JIT_THRESHOLD", "-1"}}, {})) ==
+        "environment TUTTI_JIT: error: mode is \"on\", which is unknown; write one of: off, tier1, full\n"
+        "environment TUTTI_JIT_THRESHOLD: error: threshold is -1, below 0; write a whole number from 0 to "
+        "1000000000\n");
+}
+
 TEST_CASE("overlay: mistakes from outside are told by their origin, after those of the file", "[config]") {
   const ConfigSource source =
       layered("",

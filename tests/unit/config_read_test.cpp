@@ -163,6 +163,27 @@ TEST_CASE("config: spin is auto, a duration or 0", "[config]") {
   CHECK(spin("\"50us\"") == SpinConfig{.automatic = false, .duration = 50us});
 }
 
+TEST_CASE("config: a member's jit goes before the ensemble's, which goes before the default", "[config]") {
+  const auto silent = parse_config(kSmallConfig, small_source());
+  REQUIRE(silent.has_value());
+  CHECK(jit_of(silent->jit, silent->members[0]) ==
+        JitConfig{.mode = JitMode::full, .threshold = {}, .compile = JitCompile::automatic});
+
+  ConfigSource source = small_source();
+  source.environment = {{"TUTTI_JIT__THRESHOLD", "7"}};
+  const auto config =
+      parse_config(std::string(kSmallConfig) + "jit = \"full\"\njit_threshold = 0\njit_compile = \"load\"\n" +
+                       "[jit]\nmode = \"off\"\nthreshold = 20\n",
+                   source);
+  REQUIRE(config.has_value());
+  CHECK(jit_of(config->jit, config->members[0]) ==
+        JitConfig{.mode = JitMode::off, .threshold = 7, .compile = JitCompile::automatic});
+  CHECK(jit_of(config->jit, config->members[1]) ==
+        JitConfig{.mode = JitMode::full, .threshold = 0, .compile = JitCompile::load});
+  CHECK(problems_in(std::string(kSmallConfig) + "[jit]\nmode = \"of\"\n")
+            .starts_with("/configs/small.toml:13:8: error: mode is \"of\""));
+}
+
 TEST_CASE("config: a byte order mark and CRLF change nothing", "[config]") {
   std::string text = "\xef\xbb\xbf";
   for (const char letter : kSmallConfig)

@@ -36,6 +36,7 @@ class Generator {
            .weight = number() + 1e-3,
            .instances = 1 + below(8),
            .isolation = chance() ? isolation() : IsolationConfig{},
+           .jit = chance() ? jit() : JitConfig{},
            .where = ""});
     }
     choose_rule(config);
@@ -54,6 +55,7 @@ class Generator {
     if (chance()) config.spin = {.automatic = false, .duration = duration(0, 1'000'000'000)};
     config.log_level = static_cast<LogLevel>(below(6));
     if (chance()) config.isolation = isolation();
+    if (chance()) config.jit = jit();
     if (chance()) config.events = "/var/log/events.jsonl";
     return config;
   }
@@ -71,6 +73,13 @@ class Generator {
         .descriptors = 16 + below(1000),
         .file_size = random_() % (1ULL << 40),
         .read = chance() ? std::vector<std::string>{"/usr/share", "/etc/a b"} : std::vector<std::string>{}};
+  }
+  JitConfig jit() {
+    JitConfig jit{.mode = pick({JitMode::off, JitMode::tier1, JitMode::full}),
+                  .threshold = {},
+                  .compile = pick({JitCompile::automatic, JitCompile::load})};
+    if (chance()) jit.threshold = below(1'000'000'000);
+    return jit;
   }
   std::uint32_t below(std::uint32_t limit) { return static_cast<std::uint32_t>(random_() % limit); }
   bool chance() { return below(2) == 0; }

@@ -4,16 +4,18 @@
 
 namespace tutti {
 
-TEST_CASE("message: the layout is the one that protocol 1 promised", "[message]") {
+TEST_CASE("message: the layout is the one that protocol 5 promised", "[message]") {
   // Goal: nobody changes shared bytes without raising kProtocolVersion. If this fails, raise it and update
   // here.
-  CHECK(kProtocolVersion == 4);
-  CHECK(sizeof(StartBlock) == 3280);
+  CHECK(kProtocolVersion == 5);
+  CHECK(sizeof(StartBlock) == 3296);
   CHECK(sizeof(ForkOrder) == 16);
   CHECK(sizeof(Notice) == 1600);
-  CHECK(offsetof(StartBlock, name) == 120);
+  CHECK(offsetof(StartBlock, name) == 136);
   CHECK(sizeof(HelloBlock) == 1592);
   CHECK(offsetof(HelloBlock, what) == 32);
+  CHECK(sizeof(TierBlock) == 920);
+  CHECK(ChannelShape::kUpTiers == 2048);
   CHECK(offsetof(Request, deadline_ns) == 16);
   CHECK(offsetof(Answer, compute_ns) == 24);
   CHECK(ChannelShape::kDownRing == 4224);
