@@ -4,14 +4,17 @@
 
 #include <algorithm>
 #include <cassert>
+#include <chrono>
 #include <cmath>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "shared/limits.hpp"
-#include "worker/dense_kernel.hpp"
+#include "worker/dense/instruction_set.hpp"
+#include "worker/dense/layer.hpp"
 #include "worker/dense_plan.hpp"
 #include "worker/file.hpp"
 #include "worker/safetensors.hpp"
@@ -20,13 +23,14 @@
 namespace tutti {
 namespace {
 
+using dense::Activation;
 using dense::LayerPlan;
 using dense::Plan;
 
 /// Scratch of one tile of rows, each of its two halves. A tile runs through all layers before the next one
 /// begins.
-constexpr std::size_t kTileBytes = 256U << 10;
-constexpr std::size_t kTileRowsMin = 4;
+constexpr std::size_t kTileBytes = 96U << 10;
+constexpr std::size_t kTileRowsMin = 6;  // that share each weight that is fetched
 
 std::unexpected<Error> bad(std::string what, std::string where, std::string hint) {
   return std::unexpected(Error{
@@ -54,67 +58,165 @@ struct Input {
   std::vector<T> scale;
 };
 
+std::uint64_t now_ns() noexcept {
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                        std::chrono::steady_clock::now().time_since_epoch())
+                                        .count());
+}
+
 template <class T>
 class DenseModel final : public Model {
  public:
-  DenseModel(ModelShape shape, bool one_against_rest, Input<T> input, std::vector<dense::Layer<T>> layers,
-             std::string where, std::uint32_t rows_max)
-      : shape_(shape),
-        one_against_rest_(one_against_rest),
+  DenseModel(const Plan& plan, Input<T> input, std::vector<dense::Layer<T>> layers, std::string where,
+             std::uint32_t rows_max, const JitSettings& jit)
+      : shape_{.features = layers.front().inputs, .outputs = layers.back().outputs, .kind = plan.kind},
+        one_against_rest_(plan.one_against_rest),
         input_(std::move(input)),
         layers_(std::move(layers)),
-        where_(std::move(where)) {
-    stride_ = dense::round_up(shape_.features, dense::kPanel<T>);
-    for (const dense::Layer<T>& layer : layers_) stride_ = std::max(stride_, layer.bias.size());
+        where_(std::move(where)),
+        kernels_(jit.mode == JitSettings::Mode::off ? dense::kPortableDenseKernels
+                                                    : dense::chosen_kernels()) {
+    std::size_t widest = shape_.features;
+    for (const dense::Layer<T>& layer : layers_) {
+      widest = std::max<std::size_t>(widest, layer.outputs);
+      report_.bytes += layer.bytes();
+    }
+    // An odd number of cache lines, so that the rows of a tile do not share one set of the nearest cache.
+    const std::size_t lines = (widest + dense::kPanel<T> - 1) / dense::kPanel<T>;
+    stride_ = static_cast<std::uint32_t>((lines | 1) * dense::kPanel<T>);
     const std::size_t rows = std::max(kTileBytes / (stride_ * sizeof(T)), kTileRowsMin);
-    tile_rows_ = std::min(rows, std::size_t{std::max(rows_max, 1U)});
-    front_.resize(tile_rows_ * stride_);
-    back_.resize(tile_rows_ * stride_);
+    tile_rows_ = static_cast<std::uint32_t>(std::min(rows, std::size_t{std::max(rows_max, 1U)}));
+    front_.resize(std::size_t{tile_rows_} * stride_);
+    back_.resize(std::size_t{tile_rows_} * stride_);
+    // Rows whose length is a multiple of half a cache way are copied for the same reason.
+    reads_in_place_ = std::is_same_v<T, float> && input_.mean.empty() && input_.scale.empty() &&
+                      shape_.features * sizeof(T) % 2048 != 0;
+    if (jit.mode == JitSettings::Mode::off) {
+      report_.why_not = "jit is off";
+    } else {
+      report_.tier = 1;
+      report_.kernels = kernels_.name;
+    }
   }
 
   [[nodiscard]] ModelShape shape() const noexcept override { return shape_; }
+  [[nodiscard]] const TierReport* tiers() const noexcept override { return &report_; }
 
   Result<void> predict(MatrixView x, MutableMatrixView out) override {
     assert(x.columns == shape_.features && out.columns == shape_.outputs && x.rows == out.rows);
-    for (std::size_t first = 0; first < x.rows; first += tile_rows_) {
-      const auto rows = static_cast<std::uint32_t>(std::min<std::size_t>(tile_rows_, x.rows - first));
-      const auto start = static_cast<std::uint32_t>(first);
-      if (Result<void> taken = take_rows(x, start, rows); !taken) return taken;
-      for (const dense::Layer<T>& layer : layers_) {
-        dense::multiply(layer, front_.data(), rows, stride_, back_.data());
-        for (std::uint32_t row = 0; row < rows; ++row) {
-          dense::activate(layer.activation, std::span(back_.data() + row * stride_, layer.outputs),
-                          layer.slope);
-        }
-        std::swap(front_, back_);
-      }
-      for (std::uint32_t row = 0; row < rows; ++row)
-        give_row(front_.data() + row * stride_, out.row(start + row));
+    TierCounters& counters = report_.tiers[report_.tier];
+    const bool timed = counters.calls % TierCounters::kTimedCalls == 0;
+    const std::uint64_t begun = timed ? now_ns() : 0;
+    std::uint32_t first = 0;
+    for (std::uint32_t tiles = (x.rows + tile_rows_ - 1) / tile_rows_; tiles > 0; --tiles) {
+      const std::uint32_t rows = (x.rows - first + tiles - 1) / tiles;
+      Result<Rows> taken = take_rows(x, first, rows);
+      if (!taken) return std::unexpected(std::move(taken.error()));
+      answer(*taken, rows, out.row(first).data());
+      first += rows;
+    }
+    counters.count(x.rows);
+    if (timed) {
+      counters.timed_ns += now_ns() - begun;
+      counters.timed_rows += x.rows;
     }
     return {};
   }
 
  private:
-  /// Copies rows into `front_`, filled and standardised.
-  Result<void> take_rows(MatrixView x, std::uint32_t start, std::uint32_t rows) {
-    for (std::uint32_t row = 0; row < rows; ++row) {
-      const std::span<const float> from = x.row(start + row);
-      T* to = front_.data() + row * stride_;
-      for (std::size_t feature = 0; feature < from.size(); ++feature) {
-        T value = static_cast<T>(from[feature]);
-        if (std::isnan(value)) {
-          if (input_.fill.empty()) return missing(start + row, feature);
-          value = input_.fill[feature];
+  /// Rows as a layer reads them: the request's own, or in one of the two halves of the scratch memory.
+  struct Rows {
+    const T* numbers = nullptr;
+    std::uint32_t stride = 0;
+  };
+
+  /// All layers over a tile, whose rows end in `out`.
+  void answer(Rows x, std::uint32_t rows, float* out) {
+    for (std::size_t index = 0; index < layers_.size(); ++index) {
+      const dense::Layer<T>& layer = layers_[index];
+      const bool last = index + 1 == layers_.size();
+      if constexpr (std::is_same_v<T, float>) {
+        if (layer.activation == Activation::softmax) {
+          x = softmax(layer, x, rows, last ? out : nullptr);
+          continue;
         }
-        if (!input_.mean.empty()) value -= input_.mean[feature];
-        if (!input_.scale.empty()) value /= input_.scale[feature];
-        to[feature] = value;
+        if (last && !one_against_rest_) {
+          run(layer, x, rows, out, shape_.outputs);
+          return;
+        }
       }
+      T* const y = other_half(x);
+      run(layer, x, rows, y, stride_);
+      x = {y, stride_};
+    }
+    if (x.numbers == nullptr) return;
+    for (std::uint32_t row = 0; row < rows; ++row) {
+      give_row(x.numbers + std::size_t{row} * x.stride,
+               {out + std::size_t{row} * shape_.outputs, shape_.outputs});
+    }
+  }
+
+  void run(const dense::Layer<T>& layer, Rows x, std::uint32_t rows, T* y, std::uint32_t y_stride) const {
+    kernels_.multiply(layer.view(x.numbers, x.stride, rows, y, y_stride));
+    if (layer.activation == Activation::identity || layer.activation == Activation::relu) return;
+    for (std::uint32_t row = 0; row < rows; ++row) {
+      dense::activate(layer.activation, std::span(y + std::size_t{row} * y_stride, layer.outputs),
+                      layer.slope);
+    }
+  }
+
+  /// A layer that ends in softmax, into the answer if there is one; nothing is then left to be read.
+  Rows softmax(const dense::Layer<float>& layer, Rows x, std::uint32_t rows, float* out) {
+    float* const sums = other_half(x);
+    kernels_.multiply(layer.view(x.numbers, x.stride, rows, sums, stride_));
+    float* const y = out != nullptr ? out : other_half({sums, stride_});
+    const std::uint32_t y_stride = out != nullptr ? shape_.outputs : stride_;
+    kernels_.softmax({.x = sums,
+                      .y = y,
+                      .numbers = layer.outputs,
+                      .rows = rows,
+                      .x_stride = stride_,
+                      .y_stride = y_stride});
+    return out != nullptr ? Rows{} : Rows{y, y_stride};
+  }
+
+  T* other_half(Rows rows) { return rows.numbers == front_.data() ? back_.data() : front_.data(); }
+
+  /// The rows as they are, or a copy that is filled and standardised.
+  Result<Rows> take_rows(MatrixView x, std::uint32_t start, std::uint32_t rows) {
+    const float* const from = x.row(start).data();
+    const bool missing = kernels_.any_nan(from, std::size_t{rows} * x.columns);
+    if constexpr (std::is_same_v<T, float>) {
+      if (reads_in_place_ && !missing) return Rows{from, x.columns};
+    }
+    for (std::uint32_t row = 0; row < rows; ++row) {
+      T* const to = front_.data() + std::size_t{row} * stride_;
+      std::ranges::copy(x.row(start + row), to);
+      if (missing) {
+        if (Result<void> filled = fill(std::span(to, x.columns), start + row); !filled) {
+          return std::unexpected(std::move(filled.error()));
+        }
+      }
+      for (std::size_t feature = 0; feature < input_.mean.size(); ++feature) {
+        to[feature] -= input_.mean[feature];
+      }
+      for (std::size_t feature = 0; feature < input_.scale.size(); ++feature) {
+        to[feature] /= input_.scale[feature];
+      }
+    }
+    return Rows{front_.data(), stride_};
+  }
+
+  Result<void> fill(std::span<T> numbers, std::uint32_t row) const {
+    for (std::size_t feature = 0; feature < numbers.size(); ++feature) {
+      if (!std::isnan(numbers[feature])) continue;
+      if (input_.fill.empty()) return missing_number(row, feature);
+      numbers[feature] = input_.fill[feature];
     }
     return {};
   }
 
-  [[nodiscard]] Result<void> missing(std::uint32_t row, std::size_t feature) const {
+  [[nodiscard]] Result<void> missing_number(std::uint32_t row, std::size_t feature) const {
     return std::unexpected(Error{
         .code = Errc::model_failed,
         .what =
@@ -144,10 +246,13 @@ class DenseModel final : public Model {
   Input<T> input_;
   std::vector<dense::Layer<T>> layers_;
   std::string where_;
-  std::size_t stride_ = 0;  // numbers from one row of a tile to the next: the widest layer, padded
-  std::size_t tile_rows_ = 0;
-  std::vector<T> front_;  // [tile_rows_][stride_]: what a layer reads
-  std::vector<T> back_;   // the same: what it writes
+  const dense::DenseKernels& kernels_;
+  bool reads_in_place_ = false;  // the first layer reads a request's rows where they lie
+  std::uint32_t stride_ = 0;     // numbers from one row of a tile to the next: the widest layer, padded
+  std::uint32_t tile_rows_ = 0;
+  AlignedVector<T> front_;  // [tile_rows_][stride_]: one half of the scratch memory
+  AlignedVector<T> back_;   // the other
+  TierReport report_;
 };
 
 template <class T>
@@ -191,7 +296,8 @@ Result<Input<T>> pack_input(const Plan& plan, std::string_view where) {
 }
 
 template <class T>
-Result<std::unique_ptr<Model>> build(const Plan& plan, const std::string& where, std::uint32_t rows_max) {
+Result<std::unique_ptr<Model>> build(const Plan& plan, const std::string& where, std::uint32_t rows_max,
+                                     const JitSettings& jit) {
   Result<Input<T>> input = pack_input<T>(plan, where);
   if (!input) return std::unexpected(std::move(input.error()));
   std::vector<dense::Layer<T>> layers;
@@ -200,10 +306,7 @@ Result<std::unique_ptr<Model>> build(const Plan& plan, const std::string& where,
     if (!layer) return std::unexpected(std::move(layer.error()));
     layers.push_back(std::move(*layer));
   }
-  const ModelShape shape{
-      .features = plan.layers.front().inputs, .outputs = plan.layers.back().outputs, .kind = plan.kind};
-  return std::make_unique<DenseModel<T>>(shape, plan.one_against_rest, std::move(*input), std::move(layers),
-                                         where, rows_max);
+  return std::make_unique<DenseModel<T>>(plan, std::move(*input), std::move(layers), where, rows_max, jit);
 }
 
 }  // namespace
@@ -220,12 +323,13 @@ Result<std::unique_ptr<Model>> dense_from_bytes(std::span<const std::byte> file,
   if (!tensors) return std::unexpected(tensors.error());
   const Result<Plan> plan = dense::read_plan(*tensors, where);
   if (!plan) return std::unexpected(plan.error());
-  return dense::build_model(*plan, where, source.rows_max);
+  return dense::build_model(*plan, where, source.rows_max, source.jit);
 }
 
 Result<std::unique_ptr<Model>> dense::build_model(const Plan& plan, const std::string& where,
-                                                  std::uint32_t rows_max) {
-  return plan.in_double ? build<double>(plan, where, rows_max) : build<float>(plan, where, rows_max);
+                                                  std::uint32_t rows_max, const JitSettings& jit) {
+  return plan.in_double ? build<double>(plan, where, rows_max, jit)
+                        : build<float>(plan, where, rows_max, jit);
 }
 
 }  // namespace tutti

@@ -24,7 +24,8 @@
 //   regression      1 output, any activation but softmax: the value.
 //
 // Tensors are F32, F64, F16 or BF16. Arithmetic is in double when any of them is F64, else in float.
-// A row's answer has the same bits whatever batch it stands in and wherever it stands there.
+// A row's answer has the same bits whatever batch it stands in and wherever it stands there, and whatever the
+// instruction set: worker/dense/kernels.hpp says in which order numbers are added.
 // A missing number (NaN) is replaced by `fill`; without it the request fails and the answer says where it
 // stands: weights cannot treat what is missing, and a NaN passed on would only be rejected later with less to
 // say.
@@ -44,7 +45,8 @@ namespace tutti {
 Result<std::unique_ptr<Model>> load_dense(const ModelSource& source);
 
 /// The same from a file's bytes, which are not needed afterwards; source.path only names them.
-/// Memory: at most eight times the file (narrow layers are padded) and a few MiB of scratch.
+/// Memory: at most 32 times the file (a layer of one output takes 64 bytes for each input) and a few MiB of
+/// scratch.
 Result<std::unique_ptr<Model>> dense_from_bytes(std::span<const std::byte> file, const ModelSource& source);
 
 }  // namespace tutti

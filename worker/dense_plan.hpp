@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "shared/error.hpp"
-#include "worker/dense_kernel.hpp"
+#include "worker/dense/layer.hpp"
 #include "worker/model.hpp"
 #include "worker/safetensors.hpp"
 
@@ -52,9 +52,10 @@ struct Plan {
 /// `where` names the file in errors. Errors: bad_model.
 Result<Plan> read_plan(const Safetensors& tensors, std::string_view where);
 
-/// The model of a plan that holds what a Plan promises. The numbers are copied.
+/// The model of a plan that holds what a Plan promises. The numbers are copied. It is of tier 1 at once; with
+/// jit off it uses the portable kernels, which give the same bits, and is of tier 0.
 /// Errors: bad_model (numbers that are not finite, a scale of 0), naming the tensor.
-Result<std::unique_ptr<Model>> build_model(const Plan& plan, const std::string& where,
-                                           std::uint32_t rows_max);
+Result<std::unique_ptr<Model>> build_model(const Plan& plan, const std::string& where, std::uint32_t rows_max,
+                                           const JitSettings& jit);
 
 }  // namespace tutti::dense

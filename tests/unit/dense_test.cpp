@@ -16,16 +16,16 @@
 #include <vector>
 
 #include "tests/catch.hpp"
-#include "worker/dense_kernel.hpp"
+#include "worker/dense/instruction_set.hpp"
+#include "worker/dense/layer.hpp"
 #include "worker/safetensors.hpp"
 
 namespace {
 std::atomic<std::size_t> allocations{0};
 }
 
-// The linker puts these in the place of malloc (which Eigen calls) and operator new (which all else does), in
-// the objects of this program. Nothing is replaced, so a sanitizer's own pairs of new and delete stay
-// together.
+// The linker puts these in the place of malloc and operator new, in the objects of this program. Nothing is
+// replaced, so a sanitizer's own pairs of new and delete stay together.
 extern "C" {
 void* __real_malloc(std::size_t bytes);
 void* __real__Znwm(std::size_t bytes);
@@ -77,13 +77,14 @@ std::string dense_file(const Tensors& tensors, const std::string& layers) {
 
 constexpr std::uint32_t kRows = 64;
 
-Result<std::unique_ptr<Model>> load(const std::string& file) {
+Result<std::unique_ptr<Model>> load(const std::string& file, const JitSettings& jit = {}) {
   const ModelSource source{.path = "/models/m.safetensors",
                            .kind = "dense",
                            .classification = true,
                            .features = 2,
                            .outputs = 2,
-                           .rows_max = kRows};
+                           .rows_max = kRows,
+                           .jit = jit};
   return dense_from_bytes(std::as_bytes(std::span(file)), source);
 }
 
@@ -194,7 +195,8 @@ TEST_CASE("dense: a row has the same bits alone, in any batch and at any place i
   // size up to two blocks and some larger, at every offset.
   const std::string dtype = GENERATE("F32", "F64");
   const auto widths = GENERATE(std::vector<std::size_t>{1, 2}, std::vector<std::size_t>{7, 33, 8, 3},
-                               std::vector<std::size_t>{64, 32, 5}, std::vector<std::size_t>{3, 9000, 2});
+                               std::vector<std::size_t>{64, 32, 5}, std::vector<std::size_t>{3, 9000, 2},
+                               std::vector<std::size_t>{512, 20, 17});
   const auto model = load(random_perceptron(widths, dtype));
   if (!model) FAIL(describe(model.error()));
   const std::size_t features = widths.front();
@@ -221,6 +223,32 @@ TEST_CASE("dense: a row has the same bits alone, in any batch and at any place i
               0);
     }
   }
+}
+
+TEST_CASE("dense: the kernels of tier 1 give the bits of those that need no instruction set", "[dense]") {
+  const std::string dtype = GENERATE("F32", "F64");
+  const std::string file = random_perceptron({30, 100, 70, 30, 3}, dtype);
+  const auto model = load(file);
+  const auto portable = load(file, {.mode = JitSettings::Mode::off});
+  REQUIRE((model.has_value() && portable.has_value()));
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal;
+  std::vector<float> x(kRows * 30);
+  for (float& number : x) number = normal(random);
+  CHECK(ask(**model, x) == ask(**portable, x));
+  CHECK(ask(**model, {x.begin(), x.begin() + 30}).has_value());
+
+  const TierReport& report = *(*model)->tiers();
+  CHECK(report.tier == 1);
+  CHECK(report.kernels == std::string(dense::chosen_kernels().name));
+  CHECK(report.why_not.empty());
+  CHECK(report.bytes > (30 * 100 + 100 * 70 + 70 * 30) * sizeof(float));
+  CHECK((report.tiers[1].calls == 2 && report.tiers[1].rows == kRows + 1));
+  CHECK((report.tiers[1].batches[0] == 1 && report.tiers[1].batches[6] == 1));
+  CHECK(report.tiers[1].timed_rows == kRows);
+  CHECK((*portable)->tiers()->tier == 0);
+  CHECK((*portable)->tiers()->why_not == "jit is off");
+  CHECK((*portable)->tiers()->tiers[0].calls == 1);
 }
 
 TEST_CASE("dense: predicting allocates nothing", "[dense]") {
@@ -296,12 +324,23 @@ TEST_CASE("dense: a missing number is filled, or named in the error", "[dense]")
 }
 
 TEST_CASE("dense: sigmoids over several classes are divided by their sum, even when all are 0", "[dense]") {
-  const auto model = load(dense_file({{"w", {"F64", {2, 2}, {1, 0, 0, 1}}}, {"b", {"F64", {2}, {0, 0}}}},
+  const std::string dtype = GENERATE("F32", "F64");
+  const auto model = load(dense_file({{"w", {dtype, {2, 2}, {1, 0, 0, 1}}}, {"b", {dtype, {2}, {0, 0}}}},
                                      one_layer("classification", "sigmoid")));
   REQUIRE(model.has_value());
   CHECK((*model)->shape().kind == OutputKind::probabilities);
   const auto answer = ask(**model, {0, 0, -1e30F, -1e30F, 1e30F, -1e30F});
   CHECK(answer == std::vector<float>{0.5F, 0.5F, 0.5F, 0.5F, 1, 0});
+}
+
+TEST_CASE("dense: a softmax may stand between layers", "[dense]") {
+  const std::string dtype = GENERATE("F32", "F64");
+  const auto model =
+      load(dense_file({{"w", {dtype, {2, 2}, {1, 0, 0, 1}}}, {"v", {dtype, {1, 2}, {100, 10}}}},
+                      R"({"version":1,"task":"regression","layers":[{"weight":"w","activation":"softmax"},
+                                         {"weight":"v"}]})"));
+  if (!model) FAIL(describe(model.error()));
+  CHECK(ask(**model, {7, 7, 200, 0, 0, 200}) == std::vector<float>{55, 100, 10});
 }
 
 TEST_CASE("dense: a transposed weight is [inputs][outputs]", "[dense]") {

@@ -6,7 +6,8 @@ file(WRITE ${TUTTI_EVIL_CANARY} "nobody has read this\n")
 add_subdirectory(plugins)
 add_subdirectory(${PROJECT_SOURCE_DIR}/examples/plugin ${PROJECT_BINARY_DIR}/examples/plugin)
 tutti_test(safetensors_test SOURCES unit/safetensors_test.cpp LIBRARIES tutti_models nlohmann_json::nlohmann_json)
-tutti_test(dense_test SOURCES unit/dense_test.cpp LIBRARIES tutti_models Eigen3::Eigen nlohmann_json::nlohmann_json)
+tutti_test(dense_test SOURCES unit/dense_test.cpp unit/dense_kernels_test.cpp
+  LIBRARIES tutti_models nlohmann_json::nlohmann_json)
 # The program counts allocations.
 target_link_options(dense_test PRIVATE -Wl,--wrap=malloc -Wl,--wrap=_Znwm)
 tutti_test(plugin_test SOURCES unit/plugin_test.cpp LIBRARIES tutti_models)

@@ -290,7 +290,8 @@ class Assembler {
       return with_steps(make_tree_model(std::move(trees_->forest), source_.jit), std::move(before_),
                         std::move(after_), kind_, source_.rows_max);
     }
-    Result<std::unique_ptr<Model>> core = layers_.build(kind_, std::string(file_.name), source_.rows_max);
+    Result<std::unique_ptr<Model>> core =
+        layers_.build(kind_, std::string(file_.name), source_.rows_max, source_.jit);
     if (!core) return core;
     return with_steps(std::move(*core), std::move(before_), std::move(after_), kind_, source_.rows_max);
   }

@@ -264,9 +264,9 @@ OutputKind Layers::kind() const noexcept {
 }
 
 Result<std::unique_ptr<Model>> Layers::build(OutputKind kind, const std::string& where,
-                                             std::uint32_t rows_max) {
+                                             std::uint32_t rows_max, const JitSettings& jit) {
   plan_.kind = kind;
-  return dense::build_model(plan_, where, rows_max);
+  return dense::build_model(plan_, where, rows_max, jit);
 }
 
 }  // namespace tutti::onnx

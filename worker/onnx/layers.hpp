@@ -1,4 +1,4 @@
-// Dense operators of a chain, gathered into a plan for the dense executor (worker/dense_kernel.hpp).
+// Dense operators of a chain, gathered into a plan for the dense executor (worker/dense/layer.hpp).
 //
 //   Gemm, or MatMul and Add ──▶ weights and bias of a layer ──Relu, Tanh, …──▶ its activation
 //   LinearRegressor, LinearClassifier ──▶ one layer
@@ -43,7 +43,8 @@ class Layers {
   [[nodiscard]] OutputKind kind() const noexcept;
 
   /// The model of all layers. Errors: as dense::build_model.
-  Result<std::unique_ptr<Model>> build(OutputKind kind, const std::string& where, std::uint32_t rows_max);
+  Result<std::unique_ptr<Model>> build(OutputKind kind, const std::string& where, std::uint32_t rows_max,
+                                       const JitSettings& jit);
 
  private:
   struct Owned {

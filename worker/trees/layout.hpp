@@ -12,33 +12,15 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
-#include <new>
 #include <string>
 #include <type_traits>
 #include <vector>
 
+#include "worker/aligned.hpp"
 #include "worker/trees.hpp"
 #include "worker/trees/kernels.hpp"
 
 namespace tutti::trees {
-
-/// What vectors are loaded from begins at a cache line.
-template <class T>
-struct CacheLineAllocator {
-  using value_type = T;
-  CacheLineAllocator() = default;
-  template <class U>
-  CacheLineAllocator(const CacheLineAllocator<U>& /*other*/) noexcept {}
-  T* allocate(std::size_t count) {
-    return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t{kCacheLine}));
-  }
-  void deallocate(T* memory, std::size_t count) noexcept {
-    ::operator delete(memory, count * sizeof(T), std::align_val_t{kCacheLine});
-  }
-  bool operator==(const CacheLineAllocator& /*other*/) const = default;
-};
-template <class T>
-using AlignedVector = std::vector<T, CacheLineAllocator<T>>;
 
 /// Trees of which every comparison is against a plane: one of the two ways to see missing numbers.
 struct PackedTrees {
