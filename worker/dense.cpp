@@ -68,14 +68,13 @@ template <class T>
 class DenseModel final : public Model {
  public:
   DenseModel(const Plan& plan, Input<T> input, std::vector<dense::Layer<T>> layers, std::string where,
-             std::uint32_t rows_max, const JitSettings& jit)
+             std::uint32_t rows_max, bool jit, const dense::DenseKernels& kernels)
       : shape_{.features = layers.front().inputs, .outputs = layers.back().outputs, .kind = plan.kind},
         one_against_rest_(plan.one_against_rest),
         input_(std::move(input)),
         layers_(std::move(layers)),
         where_(std::move(where)),
-        kernels_(jit.mode == JitSettings::Mode::off ? dense::kPortableDenseKernels
-                                                    : dense::chosen_kernels()) {
+        kernels_(kernels) {
     std::size_t widest = shape_.features;
     for (const dense::Layer<T>& layer : layers_) {
       widest = std::max<std::size_t>(widest, layer.outputs);
@@ -91,11 +90,11 @@ class DenseModel final : public Model {
     // Rows whose length is a multiple of half a cache way are copied for the same reason.
     reads_in_place_ = std::is_same_v<T, float> && input_.mean.empty() && input_.scale.empty() &&
                       shape_.features * sizeof(T) % 2048 != 0;
-    if (jit.mode == JitSettings::Mode::off) {
-      report_.why_not = "jit is off";
-    } else {
+    if (jit) {
       report_.tier = 1;
       report_.kernels = kernels_.name;
+    } else {
+      report_.why_not = "jit is off";
     }
   }
 
@@ -297,7 +296,7 @@ Result<Input<T>> pack_input(const Plan& plan, std::string_view where) {
 
 template <class T>
 Result<std::unique_ptr<Model>> build(const Plan& plan, const std::string& where, std::uint32_t rows_max,
-                                     const JitSettings& jit) {
+                                     bool jit, const dense::DenseKernels& kernels) {
   Result<Input<T>> input = pack_input<T>(plan, where);
   if (!input) return std::unexpected(std::move(input.error()));
   std::vector<dense::Layer<T>> layers;
@@ -306,7 +305,8 @@ Result<std::unique_ptr<Model>> build(const Plan& plan, const std::string& where,
     if (!layer) return std::unexpected(std::move(layer.error()));
     layers.push_back(std::move(*layer));
   }
-  return std::make_unique<DenseModel<T>>(plan, std::move(*input), std::move(layers), where, rows_max, jit);
+  return std::make_unique<DenseModel<T>>(plan, std::move(*input), std::move(layers), where, rows_max, jit,
+                                         kernels);
 }
 
 }  // namespace
@@ -327,9 +327,12 @@ Result<std::unique_ptr<Model>> dense_from_bytes(std::span<const std::byte> file,
 }
 
 Result<std::unique_ptr<Model>> dense::build_model(const Plan& plan, const std::string& where,
-                                                  std::uint32_t rows_max, const JitSettings& jit) {
-  return plan.in_double ? build<double>(plan, where, rows_max, jit)
-                        : build<float>(plan, where, rows_max, jit);
+                                                  std::uint32_t rows_max, const JitSettings& jit,
+                                                  const DenseKernels* kernels) {
+  const bool on = jit.mode != JitSettings::Mode::off;
+  if (kernels == nullptr) kernels = on ? &chosen_kernels() : &kPortableDenseKernels;
+  return plan.in_double ? build<double>(plan, where, rows_max, on, *kernels)
+                        : build<float>(plan, where, rows_max, on, *kernels);
 }
 
 }  // namespace tutti

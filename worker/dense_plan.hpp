@@ -53,9 +53,10 @@ struct Plan {
 Result<Plan> read_plan(const Safetensors& tensors, std::string_view where);
 
 /// The model of a plan that holds what a Plan promises. The numbers are copied. It is of tier 1 at once; with
-/// jit off it uses the portable kernels, which give the same bits, and is of tier 0.
-/// Errors: bad_model (numbers that are not finite, a scale of 0), naming the tensor.
+/// jit off it uses the portable kernels, which give the same bits, and is of tier 0. `kernels` are used
+/// instead of the chosen ones where they are given, by who compares them. Errors: bad_model (numbers that are
+/// not finite, a scale of 0), naming the tensor.
 Result<std::unique_ptr<Model>> build_model(const Plan& plan, const std::string& where, std::uint32_t rows_max,
-                                           const JitSettings& jit);
+                                           const JitSettings& jit, const DenseKernels* kernels = nullptr);
 
 }  // namespace tutti::dense

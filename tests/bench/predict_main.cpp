@@ -1,13 +1,13 @@
 // predict_bench: what an answer of the native executor costs, tier by tier and instruction set by instruction
-// set, against XGBoost's C API on the same rows.
+// set, against XGBoost's C API on the same rows, and for layers against Eigen compiled for this very CPU.
 //
 //   for each forest, for each batch:  XGBoost │ tier 0 │ portable │ avx2 │ avx512 │ XGBoost │ …
+//   for layers, for each batch:       Eigen   │ portable │ avx2 │ avx512 │ Eigen │ …
 //
 // Every figure is a ratio of one run: the median over repeats in which XGBoost was measured right before and
 // right after. On one thread times are the thread's own CPU time, so that what other processes take is not
 // counted. Before anything is measured all ways must give XGBoost's bits.
 #include <fmt/format.h>
-#include <time.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -24,8 +24,10 @@
 #include <vector>
 
 #include "bench.hpp"
+#include "predict_dense.hpp"
 #include "predict_forests.hpp"
 #include "predict_plot.hpp"
+#include "predict_ways.hpp"
 #include "predict_xgboost.hpp"
 #include "worker/trees/compact_forest.hpp"
 #include "worker/trees/instruction_set.hpp"
@@ -33,24 +35,8 @@
 namespace tutti::bench {
 namespace {
 
-constexpr std::uint32_t kPoolRows = 4096;
 constexpr std::uint32_t kBatches[] = {1, 2, 4, 8, 16, 32, 64, 256, 1024};
 constexpr std::uint32_t kQuickBatches[] = {1, 32, 256};
-
-double cpu_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
-
-/// One way to answer batches of rows of the pool; `call` answers the batch that begins at a row.
-struct Way {
-  std::string name;
-  std::function<void(std::uint32_t first)> call;
-  Samples ns_a_row;
-  Samples against_peer;
-  Samples against_tier_0;
-};
 
 class Pool {
  public:
@@ -67,22 +53,6 @@ class Pool {
   std::vector<float> x_;
   std::vector<float> out_;
 };
-
-/// Nanoseconds a row, over batches from all of the pool, for at least `least_ns`.
-double time_of(const Way& way, std::uint32_t batch, double least_ns) {
-  std::uint32_t calls = 0;
-  std::uint32_t first = 0;
-  const double begun = cpu_ns();
-  double took = 0;
-  do {
-    for (std::uint32_t rows = 0; rows < 64; rows += batch, ++calls) {
-      way.call(first);
-      first = first + 2 * batch <= kPoolRows ? first + batch : 0;
-    }
-    took = cpu_ns() - begun;
-  } while (took < least_ns);
-  return took / calls / batch;
-}
 
 class ForestBench {
  public:
@@ -156,28 +126,9 @@ class ForestBench {
 
   void run_batch(Report& report, std::uint32_t batch, Panel& panel) {
     std::vector<Way> ways = ways_of(batch);
-    const double least_ns = options_.quick ? 0.5e6 : 1e6;
-    for (const Way& way : ways) static_cast<void>(time_of(way, batch, least_ns / 4));
-    double before = time_of(ways[0], batch, least_ns);
-    for (int repeat = 0; repeat < options_.repeats(); ++repeat) {
-      std::vector<double> times{0};
-      for (std::size_t index = 1; index < ways.size(); ++index) {
-        times.push_back(time_of(ways[index], batch, least_ns));
-      }
-      const double after = time_of(ways[0], batch, least_ns);
-      times[0] = (before + after) / 2;
-      before = after;
-      for (std::size_t index = 0; index < ways.size(); ++index) {
-        ways[index].ns_a_row.add(times[index]);
-        ways[index].against_peer.add(times[0] / times[index]);
-        ways[index].against_tier_0.add(times[1] / times[index]);
-      }
-    }
-    for (std::size_t index = 0; index < ways.size(); ++index) {
-      if (panel.curves.size() <= index) panel.curves.push_back({.name = ways[index].name, .points = {}});
-      panel.curves[index].points.emplace_back(batch, ways[index].ns_a_row.median());
-      report_way(report, ways[index], batch, index);
-    }
+    measure(ways, batch, options_);
+    add_points(panel, ways, batch);
+    for (std::size_t index = 0; index < ways.size(); ++index) report_way(report, ways[index], batch, index);
   }
 
   void report_way(Report& report, const Way& way, std::uint32_t batch, std::size_t index) {
@@ -236,28 +187,41 @@ class ForestBench {
   std::vector<std::unique_ptr<trees::CompactForest>> compact_;
 };
 
-int run(const Options& options, const std::vector<std::string>& only, const std::string& models,
-        const std::string& json_path, const std::string& svg_path) {
+/// False: the library or a forest is missing, and this was said.
+bool run_forests(const Options& options, const std::function<bool(const char*)>& wanted,
+                 const std::string& models, Report& report, std::vector<Panel>& panels) {
+  if (std::ranges::none_of(forest_kinds(), [&](const ForestKind& kind) { return wanted(kind.name); })) {
+    return true;
+  }
   const auto library = XgboostLibrary::open();
   if (!library) {
     fmt::print(stderr, "{}\n", describe(library.error()));
-    return 1;
+    return false;
   }
-  Report report;
-  std::vector<Panel> panels;
   for (const ForestKind& kind : forest_kinds()) {
-    if (!only.empty() && std::ranges::find(only, kind.name) == only.end()) continue;
+    if (!wanted(kind.name)) continue;
     Result<TrainedForest> trained = trained_forest(kind, models, **library);
     if (!trained) {
       fmt::print(stderr, "{}\n", describe(trained.error()));
-      return 1;
+      return false;
     }
     panels.push_back(ForestBench(kind, std::move(*trained), options).run(report));
   }
+  return true;
+}
+
+int run(const Options& options, const std::vector<std::string>& only, const std::string& models,
+        const std::string& json_path, const std::string& svg_path) {
+  Report report;
+  std::vector<Panel> panels;
+  const auto wanted = [&](const char* name) {
+    return only.empty() || std::ranges::find(only, name) != only.end();
+  };
+  if (!run_forests(options, wanted, models, report, panels)) return 1;
+  if (wanted("dense")) panels.push_back(dense_case(report, options));
   if (!json_path.empty()) std::ofstream(json_path) << report.json(options) << '\n';
   if (!svg_path.empty()) {
-    std::ofstream(svg_path) << draw(panels,
-                                    fmt::format("one thread; peer: XGBoost {}", (*library)->version()));
+    std::ofstream(svg_path) << draw(panels, "one thread; peers: XGBoost for trees, Eigen for layers");
   }
   return 0;
 }
@@ -266,7 +230,7 @@ int run(const Options& options, const std::vector<std::string>& only, const std:
 }  // namespace tutti::bench
 
 int main(int count, char** words) try {
-  CLI::App app("What an answer of the native executor costs, against XGBoost's C API");
+  CLI::App app("What an answer of the native executor costs, against XGBoost's C API and Eigen");
   tutti::bench::Options options;
   options.cores = {0};
   std::string models = "predict_bench_models";
@@ -277,7 +241,7 @@ int main(int count, char** words) try {
                  "Directory of the trained forests; they are made where they are missing");
   app.add_option("--json", json_path, "Write the results to this file too");
   app.add_option("--svg", svg_path, "Draw the results into this file");
-  app.add_option("--only", only, "This forest alone (may be repeated): depth6, depth8, random12");
+  app.add_option("--only", only, "This case alone (may be repeated): depth6, depth8, random12, dense");
   app.add_flag("--quick", options.quick, "Fewer batches and repeats");
   CLI11_PARSE(app, count, words);
   return tutti::bench::run(options, only, models, json_path, svg_path);

@@ -72,7 +72,9 @@ TEST_CASE("jit: an ensemble says which tier answered how many calls of which siz
   CHECK(tiers.tiers[1].batches[0] == 100);
   CHECK(tiers.tiers[1].batches[5] == 20);
   CHECK(ns_per_row(tiers.tiers[1]).value_or(0) > 0);
-  CHECK(ensemble.status().members[1].tiers.presence == TierPresence::none);  // a dense model
+  const TierStatus dense = ensemble.status().members[1].tiers;  // has no way to go
+  CHECK(dense.presence == TierPresence::present);
+  CHECK(dense.tier == 1);
 }
 
 TEST_CASE("jit: a threshold is a number of calls, and off is off", "[jit]") {

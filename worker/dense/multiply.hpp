@@ -142,15 +142,12 @@ void multiply_panels(const LayerView<T>& view, std::uint32_t panel, std::uint32_
 /// Tiles of as many panels as a few rows leave registers for.
 template <class Set, int kPanels, class T = typename Set::Number>
 void multiply_with(const LayerView<T>& view, std::uint32_t panels) {
-  if constexpr (kRowsWith<Set, kPanels> < 1) {
-    multiply_with<Set, kPanels / 2>(view, panels);
-  } else if constexpr (kPanels == Set::kManyRowsPanels) {
-    multiply_panels<Set, kPanels>(view, 0, panels);
-  } else if (view.rows <= std::uint32_t{kRowsWith<Set, kPanels>}) {
-    multiply_panels<Set, kPanels>(view, 0, panels);
-  } else {
-    multiply_with<Set, kPanels / 2>(view, panels);
+  if constexpr (kPanels > Set::kManyRowsPanels) {
+    if (view.rows > std::uint32_t{kRowsWith<Set, kPanels>}) {
+      return multiply_with<Set, kPanels / 2>(view, panels);
+    }
   }
+  if constexpr (kRowsWith<Set, kPanels> > 0) multiply_panels<Set, kPanels>(view, 0, panels);
 }
 
 template <class Set>
