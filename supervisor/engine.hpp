@@ -14,6 +14,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -124,6 +125,7 @@ class Engine {
   [[nodiscard]] const EnsembleConfig& config() const noexcept { return config_; }
   /// Without what the processes use: that is read outside the mutex.
   [[nodiscard]] EnsembleStatus status(Time now);
+  void tell_promotion(std::size_t member, Event::Kind kind, std::string text);
   [[nodiscard]] bool all_tried() const;
   /// "boosted/0" for an isolate, "boosted" for a template.
   [[nodiscard]] const std::string& name_of(const SpawnOrder& order) const;
@@ -233,6 +235,7 @@ class Engine {
   std::vector<Delivery> deliveries_;
   std::vector<std::uint32_t> asked_;  // isolates published to since the last wake_asked()
   std::unique_ptr<bool[]> answered_;  // [members], scratch
+  std::deque<std::string> told_;      // texts that events look at
   std::unique_ptr<EventLog> events_;
   std::vector<MemberTally> tallies_;  // [members]
   std::vector<TierLedger> ledgers_;   // [members]

@@ -44,6 +44,17 @@ void Engine::tell_row(const Action& action) {
       config_.members[action.member].name);
 }
 
+void Engine::tell_promotion(std::size_t member, Event::Kind kind, std::string text) {
+  log_->log(kind == Event::Kind::promoted ? spdlog::level::info : spdlog::level::warn, "{}", text);
+  events_->push({.kind = kind,
+                 .isolate = config_.members[member].name,
+                 .cause = {},
+                 .members_ready = core_.members_ready(),
+                 .quorum = core_.quorum(),
+                 .at = monotonic_now(),
+                 .note = told_.emplace_back(std::move(text))});
+}
+
 void Engine::tell_readiness(Time now) {
   const bool met = core_.members_ready() >= core_.quorum();
   if (met == quorum_seen_ || closing_) return;

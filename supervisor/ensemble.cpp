@@ -1,74 +1,33 @@
-#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <utility>
 
 #include "supervisor/generations.hpp"
+#include "supervisor/promotion.hpp"
+#include "supervisor/reload.hpp"
 #include "supervisor/tutti.hpp"
 
 namespace tutti {
-namespace {
-
-// "\n  boosted: its last error" for each member for which `missing` holds.
-template <class Missing>
-std::string causes_of(const EnsembleStatus& status, Missing missing) {
-  std::string causes;
-  for (const MemberStatus& member : status.members) {
-    if (missing(member)) causes += "\n  " + std::string(member.name) + ": " + member.last_error;
-  }
-  return causes;
-}
-
-const std::string& place_of(const EnsembleConfig& config) {
-  return config.path.empty() ? config.name : config.path;
-}
-
-Result<void> same_shape(const EnsembleConfig& old, const EnsembleConfig& next) {
-  if (old.task == next.task && old.classes == next.classes && old.features == next.features &&
-      old.feature_names == next.feature_names && old.limits.rows <= next.limits.rows)
-    return {};
-  return std::unexpected(Error{
-      Errc::bad_config, "task, classes and features cannot change while it runs, nor limits.rows shrink",
-      place_of(next), "launch another ensemble for them"});
-}
-
-// The first request of a model is its slowest, two generations share the machine for the moment, and nobody
-// waits for this answer.
-constexpr Duration kGoldenPatience = std::chrono::seconds(1);
-
-// Every member of the new generation must answer before any request depends on it.
-Result<void> pass_golden_request(Generation& next, const std::vector<float>& row) {
-  const EnsembleStatus status = next.status(ReadUsage::no);
-  const auto incomplete = [](const MemberStatus& member) { return member.ready < member.instances; };
-  if (std::ranges::any_of(status.members, incomplete)) {
-    return std::unexpected(
-        Error{Errc::not_ready, "a new member did not start" + causes_of(status, incomplete),
-              place_of(*next.config), "the old members go on; tutti check shows the problem"});
-  }
-  Prediction prediction;
-  const auto features = next.config->features;
-  const Duration deadline = next.config->answer.deadline + kGoldenPatience;
-  auto answered = next.predict({row.data(), 1, features}, prediction, deadline);
-  std::string refused;
-  for (const Vote& vote : prediction.votes) {
-    if (!vote.voted()) refused += "\n  " + std::string(vote.member) + ": " + describe(vote.fate);
-  }
-  if (answered && refused.empty()) return {};
-  return std::unexpected(Error{Errc::not_ready, "a new member did not answer its golden request" + refused,
-                               place_of(*next.config), "the old members go on"});
-}
-
-}  // namespace
-
 std::span<const float> Prediction::answer() const noexcept {
   if (const auto* classification = std::get_if<Classification>(&value)) return classification->probabilities;
   return std::get<Regression>(value).values;
 }
 
-Ensemble::Ensemble(std::unique_ptr<Generations> generations, LaunchOptions options) noexcept
-    : generations_(std::move(generations)), options_(std::move(options)) {}
+Ensemble::Ensemble(std::unique_ptr<Generations> generations, LaunchOptions options)
+    : generations_(std::move(generations)),
+      options_(std::move(options)),
+      promoter_(std::make_unique<Promoter>(*generations_, options_)) {
+  promoter_->consider();
+}
 Ensemble::Ensemble(Ensemble&&) noexcept = default;
-Ensemble& Ensemble::operator=(Ensemble&&) noexcept = default;
+Ensemble& Ensemble::operator=(Ensemble&& other) noexcept {
+  if (this == &other) return *this;
+  promoter_.reset();  // it looks at what is replaced next
+  generations_ = std::move(other.generations_);
+  options_ = std::move(other.options_);
+  promoter_ = std::move(other.promoter_);
+  return *this;
+}
 Ensemble::~Ensemble() = default;
 
 Result<Ensemble> Ensemble::launch(EnsembleConfig config, LaunchOptions options) {
@@ -97,24 +56,16 @@ Result<void> Ensemble::reload(const ConfigSource& source) {
 }
 
 Result<void> Ensemble::reload(EnsembleConfig config) {
-  auto done = replace(std::move(config));
-  if (!done) generations_->note_failure(describe(done.error()));
-  return done;
-}
-
-Result<void> Ensemble::replace(EnsembleConfig config) {
-  const std::scoped_lock one(generations_->reloading());
-  std::vector<float> golden;
+  Result<void> done;
   {
-    const auto old = generations_->use();
-    if (auto fits = same_shape(*old->config, config); !fits) return fits;
-    golden = old->runner->sample_row();
+    const std::scoped_lock one(generations_->reloading());
+    done = replace_members(*generations_, std::move(config), options_, Replacement::reload);
   }
-  auto next = Generation::launch(std::move(config), options_);
-  if (!next) return std::unexpected(next.error());
-  if (auto passed = pass_golden_request(**next, golden); !passed) return passed;
-  generations_->replace(std::move(*next));
-  return {};
+  if (done)
+    promoter_->consider();
+  else
+    generations_->note_failure(describe(done.error()));
+  return done;
 }
 
 Result<Prediction> Ensemble::predict(MatrixView x) {
@@ -140,7 +91,11 @@ Result<void> Ensemble::kill_worker(std::string_view member) {
   return generations_->use()->runner->kill_worker(member);
 }
 
-EnsembleStatus Ensemble::status(ReadUsage usage) const { return generations_->status(usage); }
+EnsembleStatus Ensemble::status(ReadUsage usage) const {
+  EnsembleStatus status = generations_->status(usage);
+  promoter_->annotate(status);
+  return status;
+}
 
 const EnsembleConfig& Ensemble::config() const noexcept { return *generations_->use()->config; }
 

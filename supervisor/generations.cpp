@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "supervisor/clock.hpp"
+#include "supervisor/tier_ledger.hpp"
 
 namespace tutti {
 
@@ -70,15 +71,18 @@ Generations::Use Generations::use() const noexcept {
   }
 }
 
-void Generations::replace(std::unique_ptr<Generation> next) {
+void Generations::replace(std::unique_ptr<Generation> next, Replacement what) {
   constexpr auto kPause = std::chrono::milliseconds(1);
   Generation* old = all_.back().get();
-  next->number = old->number + 1;
+  const bool is_reload = what == Replacement::reload;
+  next->number = old->number + (is_reload ? 1 : 0);
   Generation* current = next.get();
   all_.push_back(std::move(next));
   {
     const std::scoped_lock lock(noting_);
     retiring_ = old;
+    retiring_tiers_ = !is_reload;
+    if (is_reload) tiers_before_.clear();
     current_.store(current, std::memory_order_seq_cst);
   }
   // Bounded by the deadlines of the requests that are in flight.
@@ -88,6 +92,9 @@ void Generations::replace(std::unique_ptr<Generation> next) {
     const EnsembleStatus last = old->status(ReadUsage::no);
     const std::scoped_lock lock(noting_);
     retiring_ = nullptr;
+    if (!is_reload) {
+      for (const MemberStatus& member : last.members) add_use(tiers_before_[member.name], member.tiers);
+    }
     counted_ = sum_of(counted_, last.counters);
     decided_ = sum_of(decided_, last.decisions);
   }
@@ -112,6 +119,13 @@ EnsembleStatus Generations::status(ReadUsage usage) const {
     status.in_flight += retiring.in_flight;
     status.counters = sum_of(status.counters, retiring.counters);
     status.decisions = sum_of(status.decisions, retiring.decisions);
+    // A promotion has the same members.
+    for (std::size_t i = 0; retiring_tiers_ && i < retiring.members.size(); ++i)
+      add_use(status.members[i].tiers, retiring.members[i].tiers);
+  }
+  for (MemberStatus& member : status.members) {
+    const auto before = tiers_before_.find(member.name);
+    if (before != tiers_before_.end()) add_use(member.tiers, before->second);
   }
   status.reloads_failed = failures_;
   status.last_reload_error = last_error_;

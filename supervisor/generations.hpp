@@ -10,6 +10,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -40,6 +42,12 @@ struct Generation {
   std::atomic<std::uint32_t> users{0};
 };
 
+/// Why one generation takes the place of another.
+enum class Replacement : std::uint8_t {
+  reload,     // a config of the user's
+  promotion,  // the same config, and models of it compiled: what was said of their tiers goes on
+};
+
 class Generations {
  public:
   explicit Generations(std::unique_ptr<Generation> first);
@@ -63,13 +71,14 @@ class Generations {
 
   /// Makes `next` the current one, waits until what the old one still serves is done, and ends it. Not from a
   /// callback of the ensemble's.
-  void replace(std::unique_ptr<Generation> next);
+  void replace(std::unique_ptr<Generation> next, Replacement what);
 
   /// One reload at a time.
   std::mutex& reloading() noexcept { return reloading_; }
 
   /// Of the current generation; what is counted, and since when, is of all that there were.
   [[nodiscard]] EnsembleStatus status(ReadUsage usage) const;
+
   /// Remembers a reload that failed.
   void note_failure(std::string error);
 
@@ -81,7 +90,9 @@ class Generations {
   // What is below. A status is put together under it, so that no generation is counted twice or not at all.
   mutable std::mutex noting_;
   Generation* retiring_ = nullptr;  // no longer current, and its requests are not all answered
-  EngineCounters counted_;          // by generations that are gone
+  bool retiring_tiers_ = false;     // its members are those of the current one
+  std::map<std::string, TierStatus, std::less<>> tiers_before_;  // by member: of this config's generations
+  EngineCounters counted_;                                       // by generations that are gone
   Counters decided_;
   std::uint64_t failures_ = 0;
   std::string last_error_;

@@ -230,6 +230,11 @@ std::vector<float> Runner::sample_row() const {
   return engine_->sample_row();
 }
 
+void Runner::tell_promotion(std::size_t member, Event::Kind kind, std::string text) {
+  const Lock lock(mutex_);
+  engine_->tell_promotion(member, kind, std::move(text));
+}
+
 EnsembleStatus Runner::status(ReadUsage usage) const {
   Lock lock(mutex_);
   EnsembleStatus status = engine_->status(monotonic_now());

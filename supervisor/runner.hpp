@@ -44,6 +44,8 @@ class Runner {
   Result<void> kill_worker(std::string_view member);
   [[nodiscard]] EnsembleStatus status(ReadUsage usage = ReadUsage::no) const;
   [[nodiscard]] std::vector<float> sample_row() const;
+  /// Tells what became of compiling a member's model, as an event and in the log.
+  void tell_promotion(std::size_t member, Event::Kind kind, std::string text);
   [[nodiscard]] const EnsembleConfig& config() const noexcept { return engine_->config(); }
 
  private:

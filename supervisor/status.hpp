@@ -64,6 +64,12 @@ enum class TierPresence : std::uint8_t {
   present,
 };
 
+/// Whether compiling pays: once what it would have saved has come to what it costs.
+struct PromotionForecast {
+  Duration forgone{};  // what tier 2 would have saved so far
+  Duration cost{};     // what compiling takes
+};
+
 /// How far a member's model has come on its way to faster tiers, by its isolates' word. Calls and rows are of
 /// all isolates and their lives; the rest is of the slowest isolate that lives, times and sizes the largest.
 struct TierStatus {
@@ -76,6 +82,7 @@ struct TierStatus {
   std::uint64_t bytes = 0;       // that tier 1 holds, in one isolate
   Duration compile{};            // that compiling tier 2 took
   std::uint64_t code_bytes = 0;  // that tier 2 holds beside
+  std::optional<PromotionForecast> forecast;  // in tier 1, while it may be compiled
 };
 
 /// What a row took in one tier, over the calls that were timed; nothing before the first.
@@ -142,6 +149,8 @@ struct Event {
     row_quarantined,  // cause: which row of a batch has killed it
     quorum_lost,
     quorum_regained,
+    promoted,      // note: a member's model is compiled, and why; isolate: the member's name
+    not_promoted,  // note: it was tried and came to nothing, and why
   } kind = Kind::started;
   std::string_view isolate;  // "boosted/0"; "" for the quorum's
   int pid = 0;
@@ -151,6 +160,7 @@ struct Event {
   std::uint32_t members_ready = 0;
   std::uint32_t quorum = 0;
   Time at;
+  std::string_view note;  // for people; "" but for promotions
 };
 std::string_view name_of(Event::Kind kind) noexcept;
 

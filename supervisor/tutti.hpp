@@ -89,12 +89,15 @@ struct LaunchOptions {
   bool require_quorum = true;         // false: launch succeeds whatever starts (tutti check asks for this)
   std::vector<std::pair<std::string, std::string>>
       faults;  // member, fault point; for workers built for tests
+  /// What compiling a model is taken to cost until one was compiled; [jit] compile = "auto" waits for it.
+  Duration compile_guess = std::chrono::milliseconds(500);
   /// Told of every change of state, one after the other, from a thread of the ensemble's own. It must not
   /// throw and must not end the ensemble. It may be slow: what it cannot take is counted (events_dropped).
   std::function<void(const Event&)> on_event;
 };
 
 class Generations;
+class Promoter;
 
 /// A running ensemble. Its workers live as long as it does. All functions may be called from any thread.
 class Ensemble {
@@ -144,10 +147,10 @@ class Ensemble {
   [[nodiscard]] const EnsembleConfig& config() const noexcept;
 
  private:
-  Ensemble(std::unique_ptr<Generations> generations, LaunchOptions options) noexcept;
-  Result<void> replace(EnsembleConfig config);
+  Ensemble(std::unique_ptr<Generations> generations, LaunchOptions options);
   std::unique_ptr<Generations> generations_;
   LaunchOptions options_;
+  std::unique_ptr<Promoter> promoter_;  // of generations_, which must outlive it
 };
 
 // ---- rules, as EnsembleBuilder::combine takes them ----

@@ -93,6 +93,7 @@ class DenseModel final : public Model {
     if (jit) {
       report_.tier = 1;
       report_.kernels = kernels_.name;
+      report_.why_not = "layers know no tier 2";
     } else {
       report_.why_not = "jit is off";
     }

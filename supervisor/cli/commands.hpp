@@ -78,6 +78,12 @@ struct StressCommand {
 };
 
 int stress(const StressCommand& command);
+struct JitOptions {
+  ConfigOptions config;
+  bool json = false;
+  bool trial = false;  // also where the ensemble runs
+};
+int jit(const JitOptions& options);
 int status(const StatusOptions& options);
 /// Of `tutti reload`: as of `tutti status`, but one ensemble.
 struct ReloadOptions {

@@ -165,6 +165,14 @@ int parse_and_run(int argc, char** argv) {
   plan_command->add_flag("--json", json, "As JSON on standard output");
   plan_command->callback([&] { action = [&] { return plan(config, json); }; });
 
+  JitOptions jit_options;
+  CLI::App* jit_command = app.add_subcommand(
+      "jit", "Say which tier each model answers from, how fast each tier is, and why it stays there");
+  add_config(*jit_command, jit_options.config);
+  jit_command->add_flag("--try", jit_options.trial, "Try the models here even where the ensemble runs");
+  jit_command->add_flag("--json", jit_options.json, "As JSON on standard output");
+  jit_command->callback([&] { action = [&] { return jit(jit_options); }; });
+
   CLI::App* doctor_command = app.add_subcommand(
       "doctor", "Say what this machine gives: the walls around workers, limits, how to get more");
   doctor_command->add_flag("--json", json, "As JSON on standard output");

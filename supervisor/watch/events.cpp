@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
 
@@ -18,6 +19,7 @@ namespace {
 
 constexpr std::size_t kQueueMax = 1024;
 constexpr int kPatienceMs = 50;
+constexpr std::size_t kNoteMax = 512;  // bytes: with it a line is still shorter than PIPE_BUF
 
 std::string wall_time(Time at) {
   const auto wall = std::chrono::system_clock::now() - (monotonic_now() - at);
@@ -31,12 +33,20 @@ bool is_of_quorum(Event::Kind kind) {
   return kind == Event::Kind::quorum_lost || kind == Event::Kind::quorum_regained;
 }
 
-// Names are letters, digits, '.', '_' and '-', and causes are ours: nothing needs to be escaped.
+bool is_of_promotion(Event::Kind kind) {
+  return kind == Event::Kind::promoted || kind == Event::Kind::not_promoted;
+}
+
+// Names are letters, digits, '.', '_' and '-', and causes are ours: only a note needs to be escaped.
 std::string line_of(const Event& event, std::string_view ensemble, std::uint64_t dropped) {
   std::string line =
       fmt::format(R"({{"event":"{}","at_ns":{},"time":"{}","ensemble":"{}")", name_of(event.kind),
                   event.at.time_since_epoch().count(), wall_time(event.at), ensemble);
-  if (!is_of_quorum(event.kind)) {
+  if (is_of_promotion(event.kind)) {
+    const std::string note(event.note.substr(0, kNoteMax));
+    line += fmt::format(R"(,"member":"{}","note":{})", event.isolate,
+                        nlohmann::json(note).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
+  } else if (!is_of_quorum(event.kind)) {
     line += fmt::format(R"(,"isolate":"{}","pid":{},"generation":{},"restarts":{})", event.isolate, event.pid,
                         event.generation, event.restarts);
   }

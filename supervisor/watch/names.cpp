@@ -49,6 +49,10 @@ std::string_view name_of(Event::Kind kind) noexcept {
       return "quorum_lost";
     case Event::Kind::quorum_regained:
       return "quorum_regained";
+    case Event::Kind::promoted:
+      return "promoted";
+    case Event::Kind::not_promoted:
+      return "not_promoted";
   }
   return "unknown";
 }

@@ -38,6 +38,11 @@ Json tier_json(const TierUse& use) {
           {"batches", use.batches}};
 }
 
+Json forecast_json(const std::optional<PromotionForecast>& forecast) {
+  if (!forecast) return nullptr;
+  return {{"forgone_ns", forecast->forgone.count()}, {"cost_ns", forecast->cost.count()}};
+}
+
 Json member_json(const MemberStatus& member) {
   Json isolates = Json::array();
   for (const IsolateStatus& isolate : member.isolates) isolates.push_back(isolate_json(isolate));
@@ -114,6 +119,7 @@ Json to_json(const TierStatus& status) {
           {"bytes", status.bytes},
           {"compile_ns", status.compile.count()},
           {"code_bytes", status.code_bytes},
+          {"forecast", forecast_json(status.forecast)},
           {"tiers", tiers}};
 }
 

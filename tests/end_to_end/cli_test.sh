@@ -181,6 +181,20 @@ has out '"threshold": 7' "TUTTI_JIT_THRESHOLD"
 TUTTI_JIT=on expect 2 "bad environment of jit" "$tutti" plan "$config"
 has err 'environment TUTTI_JIT: error: mode is "on"' "bad environment of jit"
 
+# ---- jit: each model is tried, each tier by itself ----
+expect 0 "jit" "$tutti" jit "$config" --try
+has out "breast_cancer: does not run; each model was tried here" "jit"
+has out "1 rows: " "batch sizes"
+expect 0 "jit as JSON" "$tutti" jit "$config" --try --json
+has out '"running": false' "jit as JSON"
+has out '"ns_per_row"' "jit as JSON"
+TUTTI_JIT=off expect 0 "jit that is off" "$tutti" jit "$config" --try
+has out "boosted: jit is off" "jit that is off"
+expect 1 "jit of a broken model" "$tutti" jit "$work/broken.toml" --try
+has out "broken.json" "jit of a broken model"
+expect 2 "jit of a bad config" "$tutti" jit "$config" --set jit.mode=on
+has err 'mode is "on", which is unknown; write one of: off, tier1, full' "jit of a bad config"
+
 # ---- full disks and closed pipes ----
 ln -s /dev/full "$work/full.csv"
 expect 1 "full disk" "$tutti" run "$config" -i "$rows" --repeat 50 --output "$work/full.csv"
@@ -361,6 +375,11 @@ has out "breast_cancer (pid $pid): ready, 3 of 3 members ready, quorum 2" "statu
 has out "logistic/0" "status of a run"
 expect 0 "status as JSON" "$tutti" status breast_cancer --json
 has out '"readiness":"ready"' "status as JSON"
+has out '"kernels":' "tiers in the status as JSON"
+expect 0 "jit of a run" "$tutti" jit "$config"
+has out "breast_cancer (pid $pid): running" "jit of a run"
+expect 0 "jit of a run as JSON" "$tutti" jit "$config" --json
+has out '"running": true' "jit of a run as JSON"
 expect 1 "status of another" "$tutti" status breast_cancre
 has err "did you mean 'breast_cancer'?" "status of another"
 expect 1 "status of a file" "$tutti" status "$config"

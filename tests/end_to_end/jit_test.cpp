@@ -1,5 +1,9 @@
 // How far models of real workers leave their interpreter, as status() tells it.
+#include <unistd.h>
+
+#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/end_to_end/world.hpp"
@@ -49,6 +53,40 @@ TierStatus tiers_after(const Ensemble& ensemble, std::uint64_t rows) {
   return tiers;
 }
 
+/// Asks until an event of that ensemble says what became of compiling it. Returns whether one came.
+template <class Came>
+bool ask_until(Ensemble& ensemble, Came came) {
+  const auto until = std::chrono::steady_clock::now() + 30s;
+  const std::vector<float> x(std::size_t{64} * kFeatures, 1.0F);
+  std::uint64_t lost = 0;
+  while (!came() && std::chrono::steady_clock::now() < until) {
+    const auto prediction = ensemble.predict({x.data(), 64, kFeatures});
+    lost += prediction && prediction->voted == 2 ? 0U : 1U;
+  }
+  CHECK(lost == 0);
+  return came();
+}
+
+struct Heard {
+  std::mutex mutex;
+  std::vector<std::pair<Event::Kind, std::string>> promotions;
+
+  LaunchOptions options() {
+    LaunchOptions options{.worker = kBin + "/tutti-worker"};
+    options.compile_guess = 1ms;  // so that a test need not wait for what is worth half a second
+    options.on_event = [this](const Event& event) {
+      if (event.kind != Event::Kind::promoted && event.kind != Event::Kind::not_promoted) return;
+      const std::scoped_lock lock(mutex);
+      promotions.emplace_back(event.kind, event.note);
+    };
+    return options;
+  }
+  std::size_t count() {
+    const std::scoped_lock lock(mutex);
+    return promotions.size();
+  }
+};
+
 }  // namespace
 
 TEST_CASE("jit: an ensemble says which tier answered how many calls of which size", "[jit]") {
@@ -75,6 +113,8 @@ TEST_CASE("jit: an ensemble says which tier answered how many calls of which siz
   const TierStatus dense = ensemble.status().members[1].tiers;  // has no way to go
   CHECK(dense.presence == TierPresence::present);
   CHECK(dense.tier == 1);
+  CHECK(dense.why_not == "layers know no tier 2");
+  CHECK(!dense.forecast);
 }
 
 TEST_CASE("jit: a threshold is a number of calls, and off is off", "[jit]") {
@@ -117,6 +157,68 @@ TEST_CASE("jit: what a worker had said before it died is kept", "[jit]") {
   CHECK(ensemble.status().members[0].tiers.tiers[1].rows == 200);
   ask(ensemble, 4, 50);
   CHECK(tiers_after(ensemble, 400).tiers[1].rows == 400);
+}
+
+TEST_CASE("jit: a model that is asked enough is compiled, once, without an answer lost", "[jit]") {
+  // Where the worker has no compiler the member stays in tier 1 and says why; nobody tries again.
+  const Footprint before = Footprint::now();
+  {
+    Heard heard;
+    auto launched = Ensemble::launch(cancer_config(), heard.options());
+    REQUIRE(launched);
+    Ensemble ensemble = std::move(*launched);
+    REQUIRE(ask_until(ensemble, [&] { return heard.count() > 0; }));
+    const EnsembleStatus status = ensemble.status();
+    const TierStatus tiers = status.members[0].tiers;
+    CHECK(heard.promotions[0].second.find("tier 2: boosted ") == 0);
+    if (tiers.tier == 2) {
+      CHECK(heard.promotions[0].first == Event::Kind::promoted);
+      CHECK(tiers.compile > Duration::zero());
+      CHECK(tiers.code_bytes > 0);
+      CHECK(tiers.why_not.empty());
+    } else {
+      CHECK(heard.promotions[0].first == Event::Kind::not_promoted);
+      CHECK(!tiers.why_not.empty());
+    }
+    CHECK(!tiers.forecast);
+    CHECK(tiers.tiers[1].rows > 0);        // what it did before is not forgotten
+    CHECK(status.config_generation == 1);  // it is no reload
+    CHECK(status.reloads_failed == 0);
+    std::this_thread::sleep_for(1500ms);  // longer than a look of the promoter's
+    ask(ensemble, 64, 100);
+    CHECK(heard.count() == 1);
+    // A config of the user's is another matter: what was noted of the old one is forgotten.
+    REQUIRE(ensemble.reload(cancer_config()));
+    CHECK(ensemble.status().config_generation == 2);
+    CHECK(ensemble.status().members[0].tiers.tiers[1].rows <= 1);  // the golden request
+  }
+  CHECK(Footprint::now() == before);
+}
+
+TEST_CASE("jit: a promotion that fails changes nothing, and is told once", "[jit]") {
+  const auto model =
+      std::filesystem::temp_directory_path() / ("tutti-jit-" + std::to_string(::getpid()) + ".json");
+  std::filesystem::copy_file(kModels + "boosted.json", model,
+                             std::filesystem::copy_options::overwrite_existing);
+  EnsembleConfig config = cancer_config();
+  config.members[0].model = model.string();
+  Heard heard;
+  auto launched = Ensemble::launch(config, heard.options());
+  REQUIRE(launched);
+  Ensemble ensemble = std::move(*launched);
+  std::ofstream(model) << "nonsense";
+  const bool told = ask_until(ensemble, [&] { return heard.count() > 0; });
+  std::filesystem::remove(model);
+  REQUIRE(told);
+  CHECK(heard.promotions[0].first == Event::Kind::not_promoted);
+  const EnsembleStatus status = ensemble.status();
+  CHECK(status.members[0].tiers.tier == 1);
+  CHECK(status.members[0].tiers.why_not.find("a new member did not start") != std::string::npos);
+  CHECK(status.reloads_failed == 0);
+  CHECK(status.members[0].ready == 1);
+  std::this_thread::sleep_for(1500ms);
+  ask(ensemble, 64, 100);
+  CHECK(heard.count() == 1);
 }
 
 }  // namespace tutti::test
