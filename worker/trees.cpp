@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cassert>
 #include <cmath>
 #include <cstddef>
@@ -21,11 +22,13 @@ constexpr std::uint32_t kLanes = 8;
 constexpr std::uint32_t kBlockRows = 256;  // 50 features of them are 50 KiB: second-level cache
 
 /// One categorical node. Listed categories go right; what is no category at all goes left.
-bool category_goes_right(const Forest& forest, std::uint32_t node, float x) noexcept {
+bool category_goes_right(const Forest& forest, const TreeNode& node, float x) noexcept {
   if (!(x > forest.category_above && x < forest.category_below)) return false;
-  const auto split = std::ranges::lower_bound(forest.category_splits, node, {}, &CategorySplit::node);
-  const auto first = forest.categories.begin() + split->first;
-  return std::binary_search(first, first + split->count, static_cast<std::uint32_t>(x));
+  const CategorySplit& split = forest.category_splits.data()[std::bit_cast<std::uint32_t>(node.value)];
+  const auto category = static_cast<std::uint32_t>(x);
+  if (category < CategorySplit::kLow) return (split.low >> category & 1) != 0;
+  const auto first = forest.categories.begin() + split.first;
+  return std::binary_search(first, first + split.count, category);
 }
 
 /// Where the walk goes from node `at`; a leaf stays where it is.
@@ -36,7 +39,7 @@ std::uint32_t step(const Forest& forest, std::uint32_t at, const float* row) noe
   const bool missing = x != x;
   if constexpr (kCategories) {
     if ((node.bits & TreeNode::kCategorical) != 0 && !missing) {
-      return node.left + (category_goes_right(forest, at, x) ? 1U : 0U);
+      return node.left + (category_goes_right(forest, node, x) ? 1U : 0U);
     }
   }
   // Not a branch: which way a row goes is what no predictor knows. NaN >= threshold is false.
@@ -167,6 +170,16 @@ void sum_from(const Forest& forest, const std::vector<Number>& base_margins, Mat
 }
 
 }  // namespace
+
+void split_by_category(Forest& forest, TreeNode& node, std::uint32_t first, std::uint32_t count) {
+  CategorySplit split{.low = 0, .first = first, .count = count};
+  for (const std::uint32_t category : std::span(forest.categories).subspan(first, count)) {
+    if (category < CategorySplit::kLow) split.low |= std::uint64_t{1} << category;
+  }
+  node.bits |= TreeNode::kCategorical;
+  node.value = std::bit_cast<float>(static_cast<std::uint32_t>(forest.category_splits.size()));
+  forest.category_splits.push_back(split);
+}
 
 void sum_trees(const Forest& forest, MatrixView x, MutableMatrixView margins) noexcept {
   assert(!forest.wide);

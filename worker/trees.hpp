@@ -31,7 +31,7 @@ struct TreeNode {
   static constexpr std::uint32_t kMissingRight = 1U << 30;  // where NaN goes
   static constexpr std::uint32_t kCategorical = 1U << 31;
 
-  float value = 0.0F;      // inner: the threshold; leaf: what it adds; categorical: unused
+  float value = 0.0F;  // inner: the threshold; leaf: what it adds; categorical: the split's number, as bits
   std::uint32_t left = 0;  // inner: the left child; leaf: itself
   std::uint32_t bits = 0;  // feature in the low bits, flags in the high ones
 };
@@ -42,7 +42,9 @@ static_assert(kModelNodesMax <= UINT32_MAX, "nodes are numbered with 32 bits");
 /// The categories that go right at one node: a sorted range of Forest::categories. What is not listed, and
 /// what is no category at all, goes left.
 struct CategorySplit {
-  std::uint32_t node = 0;  // splits are sorted by it
+  static constexpr std::uint32_t kLow = 64;
+
+  std::uint64_t low = 0;  // bit c: category c, which is below kLow, is listed
   std::uint32_t first = 0;
   std::uint32_t count = 0;
 };
@@ -100,6 +102,10 @@ struct Forest {
     return static_cast<std::uint32_t>(wide ? wide_base_margins.size() : base_margins.size());
   }
 };
+
+/// Makes an inner node of the forest to be categorical: `count` of Forest::categories from `first` on go
+/// right.
+void split_by_category(Forest& forest, TreeNode& node, std::uint32_t first, std::uint32_t count);
 
 /// Sums the trees: the one for forests that are not wide, and the one for those that are.
 ///   x        f32 [rows][features]; NaN means missing

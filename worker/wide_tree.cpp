@@ -44,12 +44,8 @@ std::expected<void, TreeProblem> append_wide_tree(std::span<const WideNode> node
     } else {
       node = {.value = from.threshold,
               .left = static_cast<std::uint32_t>(root + order.size()),
-              .bits = from.feature | TreeNode::kInner | (from.missing_right ? TreeNode::kMissingRight : 0U) |
-                      (from.categorical ? TreeNode::kCategorical : 0U)};
-      if (from.categorical) {
-        forest.category_splits.push_back(
-            {.node = slot, .first = from.first_category, .count = from.category_count});
-      }
+              .bits = from.feature | TreeNode::kInner | (from.missing_right ? TreeNode::kMissingRight : 0U)};
+      if (from.categorical) split_by_category(forest, node, from.first_category, from.category_count);
       for (const std::uint32_t child : from.children) {
         if (child >= nodes.size()) {
           return std::unexpected(TreeProblem{number, fmt::format("child {} does not exist", child)});

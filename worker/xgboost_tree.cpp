@@ -145,7 +145,7 @@ class TreeBuilder {
       if (Result<void> met = meet("left_children", left, raw); !met) return met;
       if (Result<void> met = meet("right_children", right, raw); !met) return met;
       node.left = static_cast<std::uint32_t>(root + order_.size() - 2);
-      if (Result<void> split = read_split(raw, root + position, node); !split) return split;
+      if (Result<void> split = read_split(raw, node); !split) return split;
       forest_.nodes.resize(forest_.nodes.size() + 2);
     }
     forest_.nodes[root + position] = node;
@@ -168,7 +168,7 @@ class TreeBuilder {
     return {};
   }
 
-  Result<void> read_split(std::uint32_t raw, std::size_t slot, TreeNode& node) {
+  Result<void> read_split(std::uint32_t raw, TreeNode& node) {
     const std::int64_t feature = tree_.split_indices[raw];
     if (feature < 0 || feature >= kFeaturesMax) {
       return bad("split_indices", raw, fmt::format("feature {} is not in [0, {})", feature, kFeaturesMax));
@@ -185,7 +185,7 @@ class TreeBuilder {
     if (default_left == 0) node.bits |= TreeNode::kMissingRight;
 
     const std::int64_t type = tree_.split_type.empty() ? 0 : tree_.split_type[raw];
-    if (type == 1) return read_category_split(raw, slot, node);
+    if (type == 1) return read_category_split(raw, node);
     if (type != 0) return bad("split_type", raw, fmt::format("is {}, not 0 or 1", type));
     node.value = tree_.split_conditions[raw];
     if (!std::isfinite(node.value)) {
@@ -194,7 +194,7 @@ class TreeBuilder {
     return {};
   }
 
-  Result<void> read_category_split(std::uint32_t raw, std::size_t slot, TreeNode& node) {
+  Result<void> read_category_split(std::uint32_t raw, TreeNode& node) {
     const auto found = std::ranges::lower_bound(tree_.categories_nodes, std::int64_t{raw});
     if (found == tree_.categories_nodes.end() || *found != std::int64_t{raw}) {
       return bad("split_type", raw, "a categorical split without categories");
@@ -212,11 +212,7 @@ class TreeBuilder {
     }
     std::ranges::sort(forest_.categories.begin() + static_cast<std::ptrdiff_t>(begin),
                       forest_.categories.end());
-    node.bits |= TreeNode::kCategorical;
-    // Nodes are met in the order of their slots, and trees follow one another: sorted by construction.
-    forest_.category_splits.push_back({.node = static_cast<std::uint32_t>(slot),
-                                       .first = static_cast<std::uint32_t>(begin),
-                                       .count = static_cast<std::uint32_t>(count)});
+    split_by_category(forest_, node, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(count));
     return {};
   }
 

@@ -102,7 +102,7 @@ TEST_CASE("tree model: what tier 1 does not suit is answered by the interpreter,
           "[tree_model]") {
   ForestMaker maker(3);
   Forest forest = maker.forest(kShape);
-  forest.category_splits.push_back({.node = 0, .first = 0, .count = 0});
+  forest.category_splits.push_back({});
   const auto model = make_tree_model(forest, {.threshold = 0});
   CHECK(model->tiers()->tier == 0);
   CHECK(model->tiers()->why_not == "it has categorical splits");

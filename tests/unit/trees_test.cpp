@@ -47,7 +47,7 @@ float oracle_leaf(const OracleNode& node, const float* row) {
 struct Chance {
   std::mt19937 generator;
   std::uint32_t below(std::uint32_t end) { return static_cast<std::uint32_t>(generator()) % end; }
-  float number() { return static_cast<float>(below(2001)) / 16.0F - 62.5F; }
+  float number() { return static_cast<float>(below(2001)) / 10.0F - 62.5F; }
 };
 
 OracleNode random_tree(Chance& chance, std::uint32_t features, std::uint32_t depth, bool categories) {
@@ -59,8 +59,8 @@ OracleNode random_tree(Chance& chance, std::uint32_t features, std::uint32_t dep
   node.default_left = chance.below(2) == 0;
   node.categorical = categories && chance.below(2) == 0;
   if (node.categorical) {
-    for (std::uint32_t index = chance.below(6); index > 0; --index)
-      node.right_categories.insert(chance.below(70));
+    for (std::uint32_t index = chance.below(30); index > 0; --index)
+      node.right_categories.insert(chance.below(140));
   } else {
     node.value = chance.below(10) == 0 ? 0.0F : chance.number();
   }
@@ -81,12 +81,10 @@ void append(const OracleNode& root, Forest& forest) {
       node.left = base + static_cast<std::uint32_t>(order.size());
       node.bits = from.feature | TreeNode::kInner | (from.default_left ? 0 : TreeNode::kMissingRight);
       if (from.categorical) {
-        node.bits |= TreeNode::kCategorical;
-        forest.category_splits.push_back({.node = slot,
-                                          .first = static_cast<std::uint32_t>(forest.categories.size()),
-                                          .count = static_cast<std::uint32_t>(from.right_categories.size())});
+        const auto first = static_cast<std::uint32_t>(forest.categories.size());
         forest.categories.insert(forest.categories.end(), from.right_categories.begin(),
                                  from.right_categories.end());
+        split_by_category(forest, node, first, static_cast<std::uint32_t>(from.right_categories.size()));
       }
       order.push_back(&from.children[0]);
       order.push_back(&from.children[1]);
