@@ -66,8 +66,9 @@ void eigen_predict(const float* x, std::uint32_t rows, float* out) {
 }
 
 std::string eigen_version() {
+  const std::string sets = Eigen::SimdInstructionSetsInUse();  // the widest first
   return std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + "." +
-         std::to_string(EIGEN_MINOR_VERSION) + ", " + Eigen::SimdInstructionSetsInUse();
+         std::to_string(EIGEN_MINOR_VERSION) + " (" + sets.substr(0, sets.find(',')) + ")";
 }
 
 }  // namespace tutti::bench

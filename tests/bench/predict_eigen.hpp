@@ -24,7 +24,7 @@ void eigen_load(std::span<const LayerNumbers> layers, std::uint32_t rows_max);
 /// x [rows][kWidths[0]] to out [rows][kWidths[kLayers]].
 void eigen_predict(const float* x, std::uint32_t rows, float* out);
 
-/// Its version and the widest vectors that it uses: "3.4.0, AVX512".
+/// Its version and the widest vectors that it uses: "3.4.0 (AVX512)".
 std::string eigen_version();
 
 }  // namespace tutti::bench

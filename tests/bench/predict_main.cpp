@@ -25,6 +25,7 @@
 
 #include "bench.hpp"
 #include "predict_dense.hpp"
+#include "predict_eigen.hpp"
 #include "predict_forests.hpp"
 #include "predict_plot.hpp"
 #include "predict_ways.hpp"
@@ -189,7 +190,7 @@ class ForestBench {
 
 /// False: the library or a forest is missing, and this was said.
 bool run_forests(const Options& options, const std::function<bool(const char*)>& wanted,
-                 const std::string& models, Report& report, std::vector<Panel>& panels) {
+                 const std::string& models, Report& report, std::vector<Panel>& panels, std::string& peers) {
   if (std::ranges::none_of(forest_kinds(), [&](const ForestKind& kind) { return wanted(kind.name); })) {
     return true;
   }
@@ -198,6 +199,7 @@ bool run_forests(const Options& options, const std::function<bool(const char*)>&
     fmt::print(stderr, "{}\n", describe(library.error()));
     return false;
   }
+  peers += fmt::format("; trees: XGBoost {}", (*library)->version());
   for (const ForestKind& kind : forest_kinds()) {
     if (!wanted(kind.name)) continue;
     Result<TrainedForest> trained = trained_forest(kind, models, **library);
@@ -217,12 +219,14 @@ int run(const Options& options, const std::vector<std::string>& only, const std:
   const auto wanted = [&](const char* name) {
     return only.empty() || std::ranges::find(only, name) != only.end();
   };
-  if (!run_forests(options, wanted, models, report, panels)) return 1;
-  if (wanted("dense")) panels.push_back(dense_case(report, options));
-  if (!json_path.empty()) std::ofstream(json_path) << report.json(options) << '\n';
-  if (!svg_path.empty()) {
-    std::ofstream(svg_path) << draw(panels, "one thread; peers: XGBoost for trees, Eigen for layers");
+  std::string peers = "one thread";
+  if (!run_forests(options, wanted, models, report, panels, peers)) return 1;
+  if (wanted("dense")) {
+    peers += fmt::format("; layers: Eigen {}", eigen_version());
+    panels.push_back(dense_case(report, options));
   }
+  if (!json_path.empty()) std::ofstream(json_path) << report.json(options) << '\n';
+  if (!svg_path.empty()) std::ofstream(svg_path) << draw(panels, peers);
   return 0;
 }
 
