@@ -58,21 +58,23 @@ Promoter::~Promoter() {
 }
 
 void Promoter::consider() {
+  if (!options_.promotes) return;
   const EnsembleStatus status = generations_.status(ReadUsage::no);
-  const auto now = generations_.use();
-  const EnsembleConfig& config = *now->config;
+  const auto config = generations_.use()->config;
+  // Another reload may have come between the two looks.
+  const std::size_t members = std::min(config->members.size(), status.members.size());
   bool useful = false;
-  for (std::size_t i = 0; i < config.members.size(); ++i)
-    useful = useful || may_be_promoted(jit_of(config.jit, config.members[i]), status.members[i].tiers);
+  for (std::size_t i = 0; i < members; ++i)
+    useful = useful || may_be_promoted(jit_of(config->jit, config->members[i]), status.members[i].tiers);
   const std::scoped_lock lock(mutex_);
   if (!useful || watching_ || stopping_) return;
   // One that has ended holds no lock any more.
   if (thread_.joinable()) thread_.join();
+  watching_ = true;
   try {
     thread_ = std::thread([this] { watch(); });
-    watching_ = true;
   } catch (const std::system_error&) {
-    // Without a thread everything goes on in the tiers that it has.
+    watching_ = false;  // everything goes on in the tiers that it has
   }
 }
 
@@ -164,21 +166,22 @@ void Promoter::tell(const EnsembleConfig& config, const std::vector<Due>& due, c
 
 void Promoter::annotate(EnsembleStatus& status) const {
   const auto config = generations_.use()->config;
-  // A reload between the two looks: the next status tells.
-  if (status.members.size() < config->members.size()) return;
   const Duration cost = compile_cost_of(status, options_.compile_guess);
   const std::scoped_lock lock(mutex_);
-  for (std::size_t i = 0; i < config->members.size(); ++i) {
+  const std::size_t members = std::min(config->members.size(), status.members.size());
+  for (std::size_t i = 0; i < members; ++i) {
+    // A reload between the two looks: the next status tells.
+    if (status.members[i].name != config->members[i].name) continue;
     TierStatus& tiers = status.members[i].tiers;
     const JitConfig jit = jit_of(config->jit, config->members[i]);
     if (tiers.presence != TierPresence::present || tiers.tier != 1 || !tiers.why_not.empty()) continue;
     const auto note = notes_.find(config->members[i].name);
     if (jit.mode == JitMode::tier1)
       tiers.why_not = "jit is tier1";
-    else if (note == notes_.end())
-      tiers.forecast = forecast_of(jit, tiers, cost);
-    else
+    else if (note != notes_.end())
       tiers.why_not = note->second;
+    else if (options_.promotes)
+      tiers.forecast = forecast_of(jit, tiers, cost);
   }
 }
 

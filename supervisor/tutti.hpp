@@ -88,7 +88,8 @@ struct LaunchOptions {
   std::optional<std::string> events;  // the event log, instead of the config's, of every config to come
   bool require_quorum = true;         // false: launch succeeds whatever starts (tutti check asks for this)
   std::vector<std::pair<std::string, std::string>>
-      faults;  // member, fault point; for workers built for tests
+      faults;            // member, fault point; for workers built for tests
+  bool promotes = true;  // false: no member is loaded anew to have its model compiled
   /// What compiling a model is taken to cost until one was compiled; [jit] compile = "auto" waits for it.
   Duration compile_guess = std::chrono::milliseconds(500);
   /// Told of every change of state, one after the other, from a thread of the ensemble's own. It must not

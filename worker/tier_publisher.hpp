@@ -1,6 +1,6 @@
 // What a model says of its tiers, told to the supervisor without its being asked.
 //
-//   predict ── answer ── after_answer(): every 64th, and when the tier has changed ──▶ TierBlock in `up`
+//   predict ── answer ── after_answer(): every 256th, and when the tier has changed ──▶ TierBlock in `up`
 //   nothing to do ──────── before_sleep(): what was not told yet ───────────────────▶
 //
 // Told are this isolate's own calls: what its template did before the fork, its warm-up, is taken off.
@@ -28,7 +28,7 @@ class TierPublisher {
   }
 
  private:
-  static constexpr std::uint32_t kAnswersUntold = 64;  // a publication costs about 50 ns
+  static constexpr std::uint32_t kAnswersUntold = 256;  // a publication costs about 0.4 us
   void publish() noexcept;
 
   TierBlock& block_;

@@ -76,7 +76,7 @@ std::string share_of(const Json& forecast) {
 
 /// Why a model is where it is, or what it waits for.
 std::string reason_of(const Json& jit) {
-  const std::string why_not = text_of(jit, "why_not");
+  std::string why_not = text_of(jit, "why_not");
   if (!why_not.empty()) return why_not;
   if (!jit.at("forecast").is_null()) return share_of(jit.at("forecast"));
   if (count_of(jit, "tier") == 0) return "tier 1 is built after more calls";

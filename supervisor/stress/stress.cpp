@@ -265,7 +265,8 @@ Result<StressReport> run_stress(StressOptions options) {
     // Both outlive the ensemble, whose events they get.
     EventBoard board;
     Campaign kills(options.config, options.members, options.seed);
-    LaunchOptions launch{.seed = options.seed};
+    // Isolates are struck, and their lives counted: none may come or go for another reason.
+    LaunchOptions launch{.seed = options.seed, .promotes = false};
     launch.on_event = [&](const Event& event) { campaign ? kills.on_event(event) : board.put(event); };
     auto launched = Ensemble::launch(options.config, std::move(launch));
     if (!launched) return std::unexpected(launched.error());

@@ -221,4 +221,26 @@ TEST_CASE("jit: a promotion that fails changes nothing, and is told once", "[jit
   CHECK(heard.count() == 1);
 }
 
+TEST_CASE("jit: nobody is promoted where the launch says so, nor after an ensemble took another's place",
+          "[jit]") {
+  Heard heard;
+  LaunchOptions options = heard.options();
+  options.promotes = false;
+  auto launched = Ensemble::launch(cancer_config(), options);
+  REQUIRE(launched);
+  ask(*launched, 64, 100);
+  const TierStatus tiers = tiers_after(*launched, 6400);
+  CHECK(tiers.tier == 1);
+  CHECK(!tiers.forecast);
+
+  // The one that is replaced may be looking at its members right now: it must stop before they go.
+  auto other = Ensemble::launch(cancer_config(), heard.options());
+  REQUIRE(other);
+  CHECK(other->status().members[0].tiers.forecast);
+  *other = std::move(*launched);
+  ask(*other, 64, 10);
+  CHECK(!other->status().members[0].tiers.forecast);
+  CHECK(heard.count() == 0);
+}
+
 }  // namespace tutti::test
