@@ -29,10 +29,13 @@ constexpr std::uint32_t kClasses = kWidths[kLayers];
 class DenseBench {
  public:
   explicit DenseBench(const Options& options)
-      : options_(options), x_(normal_numbers(kPoolRows * kFeatures, 3)), out_(kPoolRows * kClasses) {
+      : options_(options),
+        x_(normal_numbers(std::size_t{kPoolRows} * kFeatures, 3)),
+        out_(std::size_t{kPoolRows} * kClasses) {
     for (std::uint32_t index = 0; index < kLayers; ++index) {
-      LayerNumbers numbers{.weights = normal_numbers(kWidths[index] * kWidths[index + 1], 10 + index),
-                           .bias = normal_numbers(kWidths[index + 1], 20 + index)};
+      LayerNumbers numbers{
+          .weights = normal_numbers(std::size_t{kWidths[index]} * kWidths[index + 1], 10 + index),
+          .bias = normal_numbers(kWidths[index + 1], 20 + index)};
       for (float& weight : numbers.weights) weight /= std::sqrt(static_cast<float>(kWidths[index]));
       layers_.push_back(std::move(numbers));
     }
@@ -64,7 +67,7 @@ class DenseBench {
   }
 
  private:
-  static std::vector<float> normal_numbers(std::uint32_t count, std::uint32_t seed) {
+  static std::vector<float> normal_numbers(std::size_t count, std::uint32_t seed) {
     std::mt19937 generator(seed);
     std::normal_distribution<float> normal;
     std::vector<float> numbers(count);

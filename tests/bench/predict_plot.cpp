@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <iterator>
 
 namespace tutti::bench {
@@ -63,16 +64,22 @@ std::string draw_panel(const Panel& panel, double left) {
     svg += text(x.place(batch), y.from + 18, "middle", fmt::format("{}", batch));
   }
   svg += text(left + kWidth / 2, y.from + 36, "middle", "rows in a batch");
-  double label_from = 0;
+  // From the top down, for the labels: they stand at their curves' ends, and are pushed down where they would
+  // meet.
+  std::vector<std::size_t> order;
   for (std::size_t index = 0; index < panel.curves.size(); ++index) {
+    if (!panel.curves[index].points.empty()) order.push_back(index);
+  }
+  std::ranges::sort(order, std::ranges::greater{},
+                    [&](std::size_t index) { return panel.curves[index].points.back().second; });
+  double label_from = 0;
+  for (const std::size_t index : order) {
     const Curve& curve = panel.curves[index];
-    if (curve.points.empty()) continue;
     const char* const colour = kColours[index % std::size(kColours)];
     std::string points;
     for (const auto& [batch, ns] : curve.points)
       points += fmt::format("{:.1f},{:.1f} ", x.place(batch), y.place(ns));
     svg += fmt::format("<polyline points='{}' fill='none' stroke='{}' stroke-width='2'/>\n", points, colour);
-    // Labels stand at their curves' ends, in the curves' order, and are pushed down where they would meet.
     label_from = std::max(label_from + 14, y.place(curve.points.back().second));
     svg += fmt::format("<text x='{:.1f}' y='{:.1f}' fill='{}'>{}</text>\n", left + kWidth + 6, label_from + 4,
                        colour, curve.name);
