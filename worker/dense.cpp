@@ -93,7 +93,7 @@ class DenseModel final : public Model {
     if (jit) {
       report_.tier = 1;
       report_.kernels = kernels_.name;
-      report_.why_not = "layers know no tier 2";
+      report_.why_not = "products of layers gain nothing by being compiled";
     } else {
       report_.why_not = "jit is off";
     }

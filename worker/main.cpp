@@ -18,6 +18,7 @@
 #include "shared/region.hpp"
 #include "worker/cage.hpp"
 #include "worker/fault_point.hpp"
+#include "worker/jit/compiler.hpp"
 #include "worker/last_words.hpp"
 #include "worker/template.hpp"
 #include "worker/try_cage.hpp"
@@ -51,6 +52,7 @@ int run() {
     fmt::print(stderr, "tutti-worker: {}\n", describe(input.error()));
     return kExitNotStartedByTutti;
   }
+  if (start.jit == JitLevel::full && start.jit_compile != 0) jit::open_compiler(start.cage.memory_bytes_max);
   const auto caged = enter_cage(start.cage,
                                 {.model = std::string(start.model.view()),
                                  .readable = std::string(start.readable.view()),

@@ -43,7 +43,8 @@ class TreeModel final : public Model {
     const bool at_once = jit.threshold ? *jit.threshold == 0 : trees::builds_at_once(forest_);
     builder_.emplace(forest_);
     calls_left_ = at_once ? 0 : jit.threshold.value_or(kJitThreshold);
-    if (at_once) build(std::numeric_limits<std::size_t>::max());
+    if (at_once || jit.compile) build(std::numeric_limits<std::size_t>::max());
+    if (jit.compile && compact_) compile();
   }
 
   [[nodiscard]] ModelShape shape() const noexcept override {
@@ -62,7 +63,7 @@ class TreeModel final : public Model {
 
   Result<void> predict(MatrixView x, MutableMatrixView out) override {
     assert(x.columns == forest_.features && out.rows == x.rows && out.columns == shape().outputs);
-    TierCounters& counters = report_.tiers[report_.tier];
+    TierCounters& counters = report_.tiers[tier_for(x.rows)];
     const bool timed = counters.calls % TierCounters::kTimedCalls == 0;
     const std::uint64_t begun = timed ? now_ns() : 0;
     answer(x, out);
@@ -143,6 +144,30 @@ class TreeModel final : public Model {
       report_.why_not = "not enough memory for tier 1";
     }
     report_.build_ns += now_ns() - begun;
+  }
+
+  /// Tier 2, where it is faster for some batches.
+  void compile() {
+    const std::uint64_t begun = now_ns();
+    try {
+      const std::expected<std::size_t, std::string> bytes = compact_->compile();
+      if (!bytes) {
+        report_.why_not = bytes.error();
+      } else if (!compact_->is_compiled_for_any()) {
+        report_.why_not = "compiled, its kernels were not faster";
+      } else {
+        report_.tier = 2;
+        report_.code_bytes = *bytes;
+      }
+    } catch (const std::bad_alloc&) {
+      report_.why_not = "not enough memory for tier 2";
+    }
+    report_.compile_ns = now_ns() - begun;
+  }
+
+  [[nodiscard]] std::size_t tier_for(std::uint32_t rows) const noexcept {
+    if (!compact_) return 0;
+    return compact_->is_compiled_for(rows) ? 2 : 1;
   }
 
   Forest forest_;

@@ -3,6 +3,7 @@
 #   bin/tutti  bin/tutti-worker      find each other: the worker lies beside
 #   lib/libtutti*.a                  what tutti::tutti links
 #   lib/tutti/tutti-hostile.so       the member that tutti stress adds
+#   lib/tutti/libtutti-jit.so        the compiler of tier 2, with -DTUTTI_JIT=ON
 #   include/tutti/tutti.hpp          for C++ programs, with the headers that it includes beneath it
 #   include/tutti/tutti_plugin.h     for authors of plug-ins, plain C
 #   lib/cmake/tutti/                 find_package(tutti)
@@ -19,6 +20,9 @@ target_compile_definitions(tutti INTERFACE
 
 install(TARGETS tutti-cli tutti-worker RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS tutti-hostile LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/tutti)
+if(TUTTI_JIT)
+  install(TARGETS tutti-jit LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/tutti)
+endif()
 install(TARGETS tutti tutti_core tutti_config tutti_combine tutti_shared EXPORT tutti-targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} ${include_directory})

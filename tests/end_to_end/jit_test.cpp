@@ -113,7 +113,7 @@ TEST_CASE("jit: an ensemble says which tier answered how many calls of which siz
   const TierStatus dense = ensemble.status().members[1].tiers;  // has no way to go
   CHECK(dense.presence == TierPresence::present);
   CHECK(dense.tier == 1);
-  CHECK(dense.why_not == "layers know no tier 2");
+  CHECK(dense.why_not == "products of layers gain nothing by being compiled");
   CHECK(!dense.forecast);
 }
 

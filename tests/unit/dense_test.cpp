@@ -241,7 +241,7 @@ TEST_CASE("dense: the kernels of tier 1 give the bits of those that need no inst
   const TierReport& report = *(*model)->tiers();
   CHECK(report.tier == 1);
   CHECK(report.kernels == std::string(dense::chosen_kernels().name));
-  CHECK(report.why_not == "layers know no tier 2");
+  CHECK(report.why_not == "products of layers gain nothing by being compiled");
   CHECK(report.bytes > (30 * 100 + 100 * 70 + 70 * 30) * sizeof(float));
   CHECK((report.tiers[1].calls == 2 && report.tiers[1].rows == kRows + 1));
   CHECK((report.tiers[1].batches[0] == 1 && report.tiers[1].batches[6] == 1));

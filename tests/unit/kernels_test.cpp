@@ -1,15 +1,20 @@
-// Tier 1 against tier 0, which trees_test holds against an oracle: the same bits from every set of kernels
-// that this CPU runs, whatever the forest and the batch.
+// Tiers 1 and 2 against tier 0, which trees_test holds against an oracle: the same bits from every set of
+// kernels that this CPU runs, whatever the forest and the batch.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <fstream>
 #include <string>
 #include <type_traits>
 #include <vector>
 
 #include "tests/catch.hpp"
 #include "tests/unit/random_forest.hpp"
+#include "worker/jit/compiler.hpp"
 #include "worker/trees/compact_forest.hpp"
 #include "worker/trees/instruction_set.hpp"
 
@@ -43,10 +48,12 @@ std::vector<Number> sums_of(trees::CompactForest& compact, const Forest& forest,
   return margins;
 }
 
+enum class Tier : std::uint8_t { one, two };
+
 /// Compares all kernels with tier 0 in batches of all these sizes.
 template <class Number>
 void check_all_in(const Forest& forest, const std::vector<float>& x,
-                  const std::vector<std::uint32_t>& batches) {
+                  const std::vector<std::uint32_t>& batches, Tier tier) {
   const auto rows = static_cast<std::uint32_t>(x.size() / forest.features);
   std::vector<Number> wanted(std::size_t{rows} * forest.groups());
   sum_trees(forest, {x.data(), rows, forest.features},
@@ -55,6 +62,11 @@ void check_all_in(const Forest& forest, const std::vector<float>& x,
     auto layout = trees::build_layout(forest);
     REQUIRE(layout.has_value());
     trees::CompactForest compact(std::move(*layout), *kernels);
+    if (tier == Tier::two) {
+      const auto bytes = compact.compile(trees::CompactForest::Choice::all);
+      INFO((bytes ? "compiled" : bytes.error()));
+      REQUIRE(bytes.value_or(0) > 0);
+    }
     for (const std::uint32_t batch : batches) {
       INFO(kernels->name << ", batches of " << batch << " of " << rows << " rows");
       CHECK(first_difference(sums_of<Number>(compact, forest, x, batch), wanted) == -1);
@@ -62,12 +74,31 @@ void check_all_in(const Forest& forest, const std::vector<float>& x,
   }
 }
 
-void check_all(const Forest& forest, const std::vector<float>& x, const std::vector<std::uint32_t>& batches) {
+void check_all(const Forest& forest, const std::vector<float>& x, const std::vector<std::uint32_t>& batches,
+               Tier tier = Tier::one) {
   if (forest.wide) {
-    check_all_in<double>(forest, x, batches);
+    check_all_in<double>(forest, x, batches, tier);
   } else {
-    check_all_in<float>(forest, x, batches);
+    check_all_in<float>(forest, x, batches, tier);
   }
+}
+
+/// Whether this tutti was built with a compiler, which is then open.
+bool has_compiler() {
+  jit::open_compiler();
+  const auto nothing = jit::compile("", {});
+  return nothing.error().find("TUTTI_JIT=OFF") == std::string::npos;
+}
+
+/// Mappings of this process for which `accepts` holds. A line: "7f…-7f… r-xp 00000000 00:00 0 /lib/libc.so".
+template <class Accepts>
+std::ptrdiff_t count_mappings(Accepts accepts) {
+  std::ifstream maps("/proc/self/maps");
+  std::ptrdiff_t count = 0;
+  for (std::string line; std::getline(maps, line);) {
+    if (accepts(line)) ++count;
+  }
+  return count;
 }
 
 TEST_CASE("kernels: every tier and every instruction set gives the same bits", "[kernels]") {
@@ -140,6 +171,69 @@ TEST_CASE("kernels: a forest that they do not suit says why", "[kernels]") {
 
   Forest wide = maker.forest({.groups = 2000});
   CHECK(trees::build_layout(wide).error() == "it has 2000 outputs, more than 1024");
+}
+
+TEST_CASE("kernels: a compiler is not opened where memory is short, and says so", "[kernels][jit]") {
+  if (!has_compiler()) return;
+  // Another process: this one has it open already.
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) ::execl("/proc/self/exe", "kernels_test", "kernels: opened with 64 MiB", nullptr);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+}
+
+TEST_CASE("kernels: opened with 64 MiB", "[.]") {
+  jit::open_compiler(64U << 20U);
+  const auto nothing = jit::compile("kPortableKernels", {});
+  REQUIRE(!nothing.has_value());
+  CHECK(nothing.error() == "its memory limit leaves a compiler no room: 64 of 1024 MiB");
+}
+
+TEST_CASE("kernels: compiled for one forest they give the same bits", "[kernels][jit]") {
+  // Method: forests that relay, leap with one, two and four pairs of registers, and have a second set of
+  // planes for missing numbers; several outputs, both precisions. Every batch is answered by what was
+  // compiled.
+  if (!has_compiler()) return;
+  ForestMaker maker(20261123);
+  constexpr std::uint32_t kFeatures[] = {1, 17, 50, 64, 100, 129};
+  for (std::uint32_t round = 0; round < std::size(kFeatures); ++round) {
+    const Shape shape{.features = kFeatures[round],
+                      .groups = round % 3 == 2 ? 3U : 1U,
+                      .trees = 1 + maker.below(60),
+                      .depth = 2 + round * 2,
+                      .leaf_percent = 25,
+                      .thresholds = 5 + maker.below(300),
+                      .one_direction = round % 2 == 0,
+                      .wide = round % 3 == 1};
+    const Forest forest = maker.forest(shape);
+    const std::uint32_t rows = 300;
+    const std::vector<float> x = maker.rows(shape, rows, round == 0 ? 0 : 10);
+    INFO("round " << round << (shape.wide ? " in double" : ""));
+    check_all(forest, x, {rows, 1, 3, 16, 33, 64, 129, 256}, Tier::two);
+  }
+}
+
+TEST_CASE("kernels: compiled code can be executed and not be written", "[kernels][jit]") {
+  if (!has_compiler()) return;
+  const auto anonymous_code = [](const std::string& line) {
+    return line.find(" r-xp ") != std::string::npos && line.back() != ']' &&
+           line.find('/') == std::string::npos;
+  };
+  const auto both = [](const std::string& line) { return line.find("wx") != std::string::npos; };
+  ForestMaker maker(5);
+  trees::CompactForest compact(trees::build_layout(maker.forest({})).value(), trees::chosen_kernels());
+  REQUIRE(compact.compile().has_value());
+  CHECK(count_mappings(anonymous_code) > 0);
+  CHECK(count_mappings(both) == 0);
+}
+
+TEST_CASE("kernels: a kernel that there is not is an error", "[kernels][jit]") {
+  if (!has_compiler()) return;
+  CHECK(jit::compile("kNoKernels", {}).error() == "no such table of kernels");
+  const std::vector<jit::Order> nameless{{.slot = 0, .view_bytes = 8, .fields = {}, .arguments = {}}};
+  CHECK(jit::compile("kPortableKernels", nameless).error() == "its table of kernels has no function there");
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "tests/catch.hpp"
 #include "tests/unit/random_forest.hpp"
+#include "worker/jit/compiler.hpp"
 
 namespace {
 std::atomic<std::size_t> allocations{0};
@@ -106,6 +107,32 @@ TEST_CASE("tree model: what tier 1 does not suit is answered by the interpreter,
   const auto model = make_tree_model(forest, {.threshold = 0});
   CHECK(model->tiers()->tier == 0);
   CHECK(model->tiers()->why_not == "it has categorical splits");
+}
+
+TEST_CASE("tree model: compiled when it is loaded it answers the same, and each tier counts what it answers",
+          "[tree_model][jit]") {
+  jit::open_compiler();
+  ForestMaker maker(6);
+  Shape shape = kShape;
+  shape.depth = 12;
+  const Forest forest = maker.forest(shape);
+  const auto interpreted = make_tree_model(forest, {.mode = JitSettings::Mode::off});
+  const auto model = make_tree_model(forest, {.compile = true});
+  const TierReport& report = *model->tiers();
+  // Which tier is faster is measured, and not for a test to know.
+  CHECK((report.tier == 2) == report.why_not.empty());
+  CHECK((report.tier == 2) == (report.code_bytes > 0));
+  CHECK(report.compile_ns > 0);
+  for (const std::uint32_t rows : {1U, 5U, 300U}) {
+    const std::vector<float> x = maker.rows(shape, rows, 10);
+    std::vector<float> wanted(rows);
+    std::vector<float> out(rows);
+    REQUIRE(interpreted->predict({x.data(), rows, shape.features}, {wanted.data(), rows, 1}).has_value());
+    REQUIRE(model->predict({x.data(), rows, shape.features}, {out.data(), rows, 1}).has_value());
+    CHECK(out == wanted);
+  }
+  CHECK(report.tiers[0].calls == 0);
+  CHECK(report.tiers[1].calls + report.tiers[2].calls == 3);
 }
 
 }  // namespace

@@ -26,6 +26,7 @@ CompactForest::CompactForest(Layout layout, const Kernels& kernels)
   std::uint64_t relay_cost = 0;
   for (const RelayVector& vector : layout_.relay_vectors) {
     relay_cost += (std::uint64_t{kernels_.relay_cost} << vector.depth) + kernels_.relay_leaves_cost;
+    relay_depths_ |= 1U << vector.depth;
   }
   const std::uint64_t step_cost =
       layout_.complete.leap_crowns.empty() ? kernels_.walk_cost : kernels_.leap_cost;
@@ -61,7 +62,8 @@ void CompactForest::sum_blocks(MatrixView x, BasicMatrixView<Number> margins,
   assert(layout_.is_wide == (sizeof(Number) == sizeof(double)));
   assert(x.columns == layout_.features && margins.rows == x.rows && margins.columns == layout_.groups);
   for (std::uint32_t row = 0; row < x.rows; row += std::min(kBlockRows, x.rows - row)) {
-    sum_block(x.row(row).data(), std::min(kBlockRows, x.rows - row), margins.row(row).data(), sums.data());
+    const std::uint32_t rows = std::min(kBlockRows, x.rows - row);
+    sum_block(kernels_for(rows), x.row(row).data(), rows, margins.row(row).data(), sums.data());
   }
 }
 
@@ -73,7 +75,8 @@ bool CompactForest::tournament_pays(std::uint32_t rows) const noexcept {
 }
 
 template <class Number>
-void CompactForest::sum_block(const float* x, std::uint32_t rows, Number* margins, Number* sums) noexcept {
+void CompactForest::sum_block(const Kernels& kernels, const float* x, std::uint32_t rows, Number* margins,
+                              Number* sums) noexcept {
   const RankView rank{.tables = layout_.tables.data(),
                       .trees = layout_.search_trees.data(),
                       .features = layout_.plane_features.data(),
@@ -81,8 +84,8 @@ void CompactForest::sum_block(const float* x, std::uint32_t rows, Number* margin
                       .stride = stride_};
   if (tournament_pays(rows)) {
     const auto shift = static_cast<std::uint32_t>(
-        std::max(std::bit_width(rows - 1), std::bit_width(std::min(kernels_.tournament_rows, 32U) - 1)));
-    const bool missing = kernels_.rank_columns(rank, x, layout_.features, rows, columns_.data(), shift);
+        std::max(std::bit_width(rows - 1), std::bit_width(std::min(kernels.tournament_rows, 32U) - 1)));
+    const bool missing = kernels.rank_columns(rank, x, layout_.features, rows, columns_.data(), shift);
     if (missing) fill_missing(x, rows, columns_.data(), 1, std::size_t{1} << shift);
     const TournamentView<Number> view{.nodes = trees_for(missing).tournament_nodes.data(),
                                       .leaves = layout_.leaves<Number>().tournament.data(),
@@ -90,22 +93,26 @@ void CompactForest::sum_block(const float* x, std::uint32_t rows, Number* margin
                                       .tree_count = layout_.tree_count(),
                                       .groups = layout_.groups,
                                       .base_margins = layout_.leaves<Number>().base_margins.data()};
-    kernels_.sums<Number>().tournament(view, columns_.data(), shift, rows, sums, margins);
+    kernels.sums<Number>().tournament(view, columns_.data(), shift, rows, sums, margins);
     return;
   }
   if (rows >= 16) {
     // Ranked by columns, in a fraction of the time, and turned.
     const auto shift = std::max(static_cast<std::uint32_t>(std::bit_width(rows - 1)), 6U);
-    const bool missing = kernels_.rank_columns(rank, x, layout_.features, rows, columns_.data(), shift);
+    const bool missing = kernels.rank_columns(rank, x, layout_.features, rows, columns_.data(), shift);
     if (missing) fill_missing(x, rows, columns_.data(), 1, std::size_t{1} << shift);
     turn(trees_for(missing).planes, rows, shift);
-    walk_or_relay(trees_for(missing), rows, shift, margins);
+    walk_or_relay(kernels, trees_for(missing), rows, shift, margins);
     return;
   }
-  const bool missing = kernels_.rank_rows(rank, x, layout_.features, rows, bytes_.data());
+  const bool missing = kernels.rank_rows(rank, x, layout_.features, rows, bytes_.data());
   if (missing) fill_missing(x, rows, bytes_.data(), stride_, 1);
-  walk_or_relay(trees_for(missing), rows, 0, margins);
+  walk_or_relay(kernels, trees_for(missing), rows, 0, margins);
 }
+
+template void CompactForest::sum_block(const Kernels&, const float*, std::uint32_t, float*, float*) noexcept;
+template void CompactForest::sum_block(const Kernels&, const float*, std::uint32_t, double*,
+                                       double*) noexcept;
 
 /// From ranks by columns to ranks by rows.
 void CompactForest::turn(std::uint32_t planes, std::uint32_t rows, std::uint32_t shift) noexcept {
@@ -123,9 +130,9 @@ void CompactForest::turn(std::uint32_t planes, std::uint32_t rows, std::uint32_t
 /// Few rows of shallow trees, or any of deep ones. `shift`: of the columns, where they are ranked too; else
 /// 0.
 template <class Number>
-void CompactForest::walk_or_relay(const PackedTrees& trees, std::uint32_t rows, std::uint32_t shift,
-                                  Number* margins) noexcept {
-  const Sums<Number>& ways = kernels_.sums<Number>();
+void CompactForest::walk_or_relay(const Kernels& kernels, const PackedTrees& trees, std::uint32_t rows,
+                                  std::uint32_t shift, Number* margins) noexcept {
+  const Sums<Number>& ways = kernels.sums<Number>();
   const Leaves<Number>& leaves = layout_.leaves<Number>();
   if (relays_ && !trees.relay_nodes.empty()) {
     const RelayView<Number> view{.nodes = trees.relay_nodes.data(),
@@ -135,12 +142,13 @@ void CompactForest::walk_or_relay(const PackedTrees& trees, std::uint32_t rows, 
                                  .tree_groups = layout_.tree_groups.data(),
                                  .stride = stride_,
                                  .groups = layout_.groups,
+                                 .depths = relay_depths_,
                                  .base_margins = leaves.base_margins.data()};
     ways.relay(view, bytes_.data(), rows, margins);
     return;
   }
   if (!trees.leap_crowns.empty()) {
-    const bool many = shift != 0 && rows >= kernels_.crown_rows && !trees.crown_nodes.empty();
+    const bool many = shift != 0 && rows >= kernels.crown_rows && !trees.crown_nodes.empty();
     const LeapView<Number> view{.words = trees.words.data(),
                                 .leaves = leaves.walk.data(),
                                 .crowns = trees.leap_crowns.data(),
@@ -169,7 +177,7 @@ void CompactForest::walk_or_relay(const PackedTrees& trees, std::uint32_t rows, 
                               .stride = stride_,
                               .groups = layout_.groups,
                               .base_margins = leaves.base_margins.data()};
-  if (kernels_.descend_rows != 0 && rows >= kernels_.descend_rows) {
+  if (kernels.descend_rows != 0 && rows >= kernels.descend_rows) {
     descend(view, bytes_.data(), rows, margins);
   } else {
     ways.walk(view, bytes_.data(), rows, words_.data(), margins);

@@ -119,6 +119,7 @@ struct RelayView {
   const std::uint32_t* tree_groups = nullptr;
   std::uint32_t stride = 0;  // bytes from one row's ranks to the next, at least kRelayPlanes
   std::uint32_t groups = 0;
+  std::uint32_t depths = 0;              // bit d: a vector has depth d
   const Number* base_margins = nullptr;  // [groups]
 };
 
@@ -191,6 +192,7 @@ struct Sums {
 /// One instruction set's functions. `rows` is at most kBlockRows everywhere.
 struct Kernels {
   const char* name = nullptr;
+  const char* symbol = nullptr;       // of this table, for the compiler
   std::uint32_t tournament_rows = 0;  // rows that one comparison serves
   std::uint32_t wide_percent = 0;  // cost of such a comparison when more rows than that are compared together
   std::uint32_t relay_cost = 0;    // of a node of 32 trees, in hundredths of such a comparison; 0: no relay

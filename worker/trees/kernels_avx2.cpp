@@ -246,6 +246,7 @@ void leap(const LeapView<Number>& view, const std::uint8_t* bytes, std::uint32_t
 
 constinit const Kernels kAvx2Kernels{
     .name = "avx2",
+    .symbol = "kAvx2Kernels",
     .tournament_rows = 32,
     .wide_percent = 90,
     .relay_cost = 190,

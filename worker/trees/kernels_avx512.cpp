@@ -392,6 +392,7 @@ void leap(const LeapView<Number>& view, const std::uint8_t* bytes, std::uint32_t
 
 constinit const Kernels kAvx512Kernels{
     .name = "avx512",
+    .symbol = "kAvx512Kernels",
     .tournament_rows = 64,
     .wide_percent = 60,
     .relay_cost = 22,

@@ -226,6 +226,7 @@ template void walk_plainly(const WalkView<double>&, const std::uint8_t*, std::ui
 
 constinit const Kernels kPortableKernels{
     .name = "portable",
+    .symbol = "kPortableKernels",
     .tournament_rows = 16,
     .wide_percent = 90,
     .descend_rows = 8,

@@ -262,8 +262,8 @@ void play_crowns(const LeapView<Number>& view, std::uint32_t quad, std::uint32_t
 
 /// Bytes: as a tournament has them.
 template <class Set, class Bytes, class Number>
-void leap_all(const LeapView<Number>& view, const std::uint8_t* bytes, std::uint32_t rows,
-              std::uint32_t* words, Number* margins) {
+[[gnu::always_inline]] inline void leap_all(const LeapView<Number>& view, const std::uint8_t* bytes,
+                                            std::uint32_t rows, std::uint32_t* words, Number* margins) {
   constexpr std::uint32_t kTogether = 16;
   for (std::uint32_t row = 0; row < rows; ++row) {
     Set::prepare(bytes + std::size_t{row} * view.stride, words + std::size_t{row} * view.row_words);

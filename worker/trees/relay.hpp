@@ -171,32 +171,38 @@ class RelayRow {
   std::uint32_t turn_ = 0;
 };
 
-/// Calls `run` with the vector's depth as a constant.
+/// Calls `run` with the vector's depth as a constant. Where it is known that no vector has a depth, no code
+/// is made for it.
 template <class Run>
-[[gnu::always_inline]] inline void with_depth(const RelayVector& vector, const Run& run) {
+[[gnu::always_inline]] inline void with_depth(std::uint32_t depths, const RelayVector& vector,
+                                              const Run& run) {
+  const auto if_any = [&]<int kDepth> {
+    if ((depths >> kDepth & 1U) != 0) run.template operator()<kDepth>(vector);
+  };
   switch (vector.depth) {
     case 1:
-      return run.template operator()<1>(vector);
+      return if_any.template operator()<1>();
     case 2:
-      return run.template operator()<2>(vector);
+      return if_any.template operator()<2>();
     case 3:
-      return run.template operator()<3>(vector);
+      return if_any.template operator()<3>();
     case 4:
-      return run.template operator()<4>(vector);
+      return if_any.template operator()<4>();
     case 5:
-      return run.template operator()<5>(vector);
+      return if_any.template operator()<5>();
     case 6:
-      return run.template operator()<6>(vector);
+      return if_any.template operator()<6>();
     case 7:
-      return run.template operator()<7>(vector);
+      return if_any.template operator()<7>();
     default:
-      return run.template operator()<8>(vector);
+      return if_any.template operator()<8>();
   }
 }
 
 template <class Set, class Number>
 void relay_all(const RelayView<Number>& view, const std::uint8_t* bytes, std::uint32_t rows,
                Number* margins) {
+  const std::uint32_t depths = view.depths;
   for (std::uint32_t row = 0; row < rows; ++row) {
     for (std::uint32_t group = 0; group < view.groups; ++group) {
       margins[std::size_t{row} * view.groups + group] = view.base_margins[group];
@@ -205,7 +211,7 @@ void relay_all(const RelayView<Number>& view, const std::uint8_t* bytes, std::ui
   const std::uint32_t many = view.groups == 1 ? rows / 4 * 4 : rows;
   if (many > 0) {
     for (std::uint32_t index = 0; index < view.vector_count; ++index) {
-      with_depth(view.vectors[index], [&]<int kDepth>(const RelayVector& vector) {
+      with_depth(depths, view.vectors[index], [&]<int kDepth>(const RelayVector& vector) {
         std::uint32_t row = 0;
         for (; many - row >= 4; row += 4) {
           run_vector<Set, kDepth, 4>(view, vector, bytes + std::size_t{row} * view.stride,
@@ -221,7 +227,7 @@ void relay_all(const RelayView<Number>& view, const std::uint8_t* bytes, std::ui
   for (std::uint32_t row = many; row < rows; ++row) {
     RelayRow<Set, Number> relay(view, bytes + std::size_t{row} * view.stride, margins[row]);
     for (std::uint32_t index = 0; index < view.vector_count; ++index) {
-      with_depth(view.vectors[index],
+      with_depth(depths, view.vectors[index],
                  [&]<int kDepth>(const RelayVector& vector) { relay.template run<kDepth>(vector); });
     }
     margins[row] = relay.finish();

@@ -1,0 +1,73 @@
+// What the worker has of the compiler: the way to libtutti-jit.so. Its one function is llvm.cpp's.
+#include "worker/jit/compiler.hpp"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <climits>
+#include <utility>
+
+#include "worker/jit/library.hpp"
+
+namespace tutti::jit {
+namespace {
+
+// Less than this and LLVM, which ends its process when memory does, might do so.
+constexpr std::uint64_t kRoomMin = 1ULL << 30U;
+
+struct Compiler {
+  CompileFunction* function = nullptr;
+  std::string problem = "the compiler was not opened";
+};
+Compiler compiler;
+
+/// Beside the program that runs, where it is built; where packages have their libraries, once it is
+/// installed.
+std::array<std::string, 2> places() {
+  std::array<char, PATH_MAX> program{};
+  const ssize_t length = ::readlink("/proc/self/exe", program.data(), program.size());
+  const std::string path(program.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
+  const std::string folder = path.substr(0, path.rfind('/'));
+  return {fmt::format("{}/{}", folder, kLibraryName),
+          fmt::format("{}/../{}/tutti/{}", folder, TUTTI_LIBRARIES, kLibraryName)};
+}
+
+}  // namespace
+
+void open_compiler(std::uint64_t room) {
+#ifndef TUTTI_JIT
+  compiler.problem = "this tutti was built with -DTUTTI_JIT=OFF";
+  return;
+#endif
+  if (compiler.function != nullptr) return;
+  if (room != 0 && room < kRoomMin) {
+    compiler.problem =
+        fmt::format("its memory limit leaves a compiler no room: {} of {} MiB", room >> 20U, kRoomMin >> 20U);
+    return;
+  }
+  for (const std::string& place : places()) {
+    if (::access(place.c_str(), R_OK) != 0) continue;
+    // Never closed: the code it makes is the process's.
+    void* const library = ::dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (library != nullptr) {
+      compiler.function = reinterpret_cast<CompileFunction*>(::dlsym(library, kFunctionName));
+      if (compiler.function != nullptr) return;
+    }
+    compiler.problem = fmt::format("the compiler cannot be opened: {}", ::dlerror());
+    return;
+  }
+  compiler.problem = fmt::format("the compiler, {}, is not installed", kLibraryName);
+}
+
+std::expected<Code, std::string> compile(std::string_view table, std::span<const Order> orders) {
+  if (compiler.function == nullptr) return std::unexpected(compiler.problem);
+  Code code;
+  std::string problem;
+  compiler.function(table, orders, code, problem);
+  if (!problem.empty()) return std::unexpected(std::move(problem));
+  return code;
+}
+
+}  // namespace tutti::jit
