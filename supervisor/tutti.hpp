@@ -91,7 +91,7 @@ struct LaunchOptions {
       faults;            // member, fault point; for workers built for tests
   bool promotes = true;  // false: no member is loaded anew to have its model compiled
   /// What compiling a model is taken to cost until one was compiled; [jit] compile = "auto" waits for it.
-  Duration compile_guess = std::chrono::milliseconds(500);
+  Duration compile_guess = std::chrono::milliseconds(1500);
   /// Told of every change of state, one after the other, from a thread of the ensemble's own. It must not
   /// throw and must not end the ensemble. It may be slow: what it cannot take is counted (events_dropped).
   std::function<void(const Event&)> on_event;

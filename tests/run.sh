@@ -82,7 +82,7 @@ thread_tests() {
 
 fuzz() {
   build_in "$build/fuzz" fuzzers -DCMAKE_C_COMPILER=clang-19 -DCMAKE_CXX_COMPILER=clang++-19 \
-    -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O1 -g1' -DTUTTI_FUZZERS=ON \
+    -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O1 -g1' -DTUTTI_FUZZERS=ON -DTUTTI_JIT=OFF \
     -DTUTTI_SANITIZE=address,undefined || return 1
   local fuzzer name found
   found="$(mktemp -d)"
