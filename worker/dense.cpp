@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <chrono>
 #include <cmath>
 #include <string>
 #include <string_view>
@@ -58,12 +57,6 @@ struct Input {
   std::vector<T> scale;
 };
 
-std::uint64_t now_ns() noexcept {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                        std::chrono::steady_clock::now().time_since_epoch())
-                                        .count());
-}
-
 template <class T>
 class DenseModel final : public Model {
  public:
@@ -104,9 +97,7 @@ class DenseModel final : public Model {
 
   Result<void> predict(MatrixView x, MutableMatrixView out) override {
     assert(x.columns == shape_.features && out.columns == shape_.outputs && x.rows == out.rows);
-    TierCounters& counters = report_.tiers[report_.tier];
-    const bool timed = counters.calls % TierCounters::kTimedCalls == 0;
-    const std::uint64_t begun = timed ? now_ns() : 0;
+    CountedCall call(report_.tiers[report_.tier]);
     std::uint32_t first = 0;
     for (std::uint32_t tiles = (x.rows + tile_rows_ - 1) / tile_rows_; tiles > 0; --tiles) {
       const std::uint32_t rows = (x.rows - first + tiles - 1) / tiles;
@@ -115,11 +106,7 @@ class DenseModel final : public Model {
       answer(*taken, rows, out.row(first).data());
       first += rows;
     }
-    counters.count(x.rows);
-    if (timed) {
-      counters.timed_ns += now_ns() - begun;
-      counters.timed_rows += x.rows;
-    }
+    call.done(x.rows);
     return {};
   }
 

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -44,6 +45,29 @@ struct TierCounters {
     rows += batch;
     if (batch != 0) ++batches[std::min<std::size_t>(batches.size() - 1, std::bit_width(batch) - 1)];
   }
+};
+
+/// Counts a call, and times it when it is one of those that are timed.
+class CountedCall {
+ public:
+  explicit CountedCall(TierCounters& counters) noexcept
+      : counters_(counters), is_timed_(counters.calls % TierCounters::kTimedCalls == 0) {
+    if (is_timed_) begun_ = Clock::now();
+  }
+  /// The call has answered.
+  void done(std::uint32_t rows) noexcept {
+    counters_.count(rows);
+    if (!is_timed_) return;
+    counters_.timed_ns += static_cast<std::uint64_t>((Clock::now() - begun_) / std::chrono::nanoseconds(1));
+    counters_.timed_rows += rows;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  TierCounters& counters_;
+  bool is_timed_;
+  Clock::time_point begun_;
 };
 
 struct TierReport {

@@ -63,15 +63,9 @@ class TreeModel final : public Model {
 
   Result<void> predict(MatrixView x, MutableMatrixView out) override {
     assert(x.columns == forest_.features && out.rows == x.rows && out.columns == shape().outputs);
-    TierCounters& counters = report_.tiers[tier_for(x.rows)];
-    const bool timed = counters.calls % TierCounters::kTimedCalls == 0;
-    const std::uint64_t begun = timed ? now_ns() : 0;
+    CountedCall call(report_.tiers[tier_for(x.rows)]);
     answer(x, out);
-    counters.count(x.rows);
-    if (timed) {
-      counters.timed_ns += now_ns() - begun;
-      counters.timed_rows += x.rows;
-    }
+    call.done(x.rows);
     if (builder_) approach_tier_1();
     return {};
   }

@@ -30,6 +30,7 @@
 #include "predict_plot.hpp"
 #include "predict_ways.hpp"
 #include "predict_xgboost.hpp"
+#include "worker/jit/compiler.hpp"
 #include "worker/trees/compact_forest.hpp"
 #include "worker/trees/instruction_set.hpp"
 
@@ -63,6 +64,17 @@ class ForestBench {
       auto layout = trees::build_layout(trained_.forest);
       if (!layout) continue;
       compact_.push_back(std::make_unique<trees::CompactForest>(std::move(*layout), *kernels));
+      names_.emplace_back(kernels->name);
+    }
+    if (auto layout = trees::build_layout(trained_.forest)) {
+      auto compiled = std::make_unique<trees::CompactForest>(std::move(*layout), trees::chosen_kernels());
+      const auto bytes = compiled->compile();
+      if (!bytes) {
+        why_no_tier_2_ = bytes.error();
+        return;
+      }
+      compact_.push_back(std::move(compiled));
+      names_.push_back(fmt::format("tier 2 ({})", trees::chosen_kernels().name));
     }
   }
 
@@ -78,6 +90,7 @@ class ForestBench {
                                                        ? std::span<const std::uint32_t>(kQuickBatches)
                                                        : std::span<const std::uint32_t>(kBatches);
     Panel panel{.title = kind_.title, .curves = {}};
+    if (!why_no_tier_2_.empty()) report.skip("tier 2", why_no_tier_2_);
     for (const std::uint32_t batch : batches) run_batch(report, batch, panel);
     run_threads(report);
     return panel;
@@ -109,9 +122,9 @@ class ForestBench {
     ways.push_back({.name = "tier 0", .call = [this, batch](std::uint32_t first) {
                       sum_trees(trained_.forest, pool_.x(first, batch), pool_.out(first, batch));
                     }});
-    for (const auto& compact : compact_) {
-      ways.push_back({.name = compact->kernels().name, .call = [this, &compact, batch](std::uint32_t first) {
-                        compact->sum(pool_.x(first, batch), pool_.out(first, batch));
+    for (std::size_t index = 0; index < compact_.size(); ++index) {
+      ways.push_back({.name = names_[index], .call = [this, index, batch](std::uint32_t first) {
+                        compact_[index]->sum(pool_.x(first, batch), pool_.out(first, batch));
                       }});
     }
     return ways;
@@ -185,7 +198,9 @@ class ForestBench {
   TrainedForest trained_;
   Options options_;
   Pool pool_;
-  std::vector<std::unique_ptr<trees::CompactForest>> compact_;
+  std::vector<std::unique_ptr<trees::CompactForest>> compact_;  // tier 1 by instruction set, then tier 2
+  std::vector<std::string> names_;
+  std::string why_no_tier_2_;
 };
 
 /// False: the library or a forest is missing, and this was said.
@@ -234,6 +249,7 @@ int run(const Options& options, const std::vector<std::string>& only, const std:
 }  // namespace tutti::bench
 
 int main(int count, char** words) try {
+  tutti::jit::open_compiler();
   CLI::App app("What an answer of the native executor costs, against XGBoost's C API and Eigen");
   tutti::bench::Options options;
   options.cores = {0};

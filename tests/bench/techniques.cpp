@@ -11,6 +11,7 @@
 #include "supervisor/consume.hpp"
 #include "supervisor/copy_in.hpp"
 #include "worker/loop.hpp"
+#include "worker/tier_publisher.hpp"
 
 namespace tutti::bench {
 
@@ -191,11 +192,12 @@ void Channel::serve_with_loop() {
   };
   Nothing model(features());
   const auto* base = static_cast<const Region&>(workers_down_).data();
-  tutti::serve({.input = static_cast<const Region&>(input_).data(),
-                .down = DownView<const std::byte>(base, shape_.lines),
-                .up = UpView<std::byte>(workers_up_.data(), layout_),
-                .bell = bell_.get()},
-               model);
+  const LoopMemory memory{.input = static_cast<const Region&>(input_).data(),
+                          .down = DownView<const std::byte>(base, shape_.lines),
+                          .up = UpView<std::byte>(workers_up_.data(), layout_),
+                          .bell = bell_.get()};
+  TierPublisher tiers(memory.up.tiers(), model);
+  tutti::serve(memory, model, tiers);
 }
 
 }  // namespace tutti::bench
