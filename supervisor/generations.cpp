@@ -1,5 +1,7 @@
 #include "supervisor/generations.hpp"
 
+#include <sys/stat.h>
+
 #include <chrono>
 #include <thread>
 #include <utility>
@@ -9,8 +11,28 @@
 
 namespace tutti {
 
+namespace {
+
+FileStamp stamp_of(const std::string& path) {
+  struct stat found{};
+  if (::stat(path.c_str(), &found) != 0) return {};
+  return {.device = found.st_dev,
+          .inode = found.st_ino,
+          .bytes = found.st_size,
+          .modified_ns = found.st_mtim.tv_sec * 1'000'000'000 + found.st_mtim.tv_nsec};
+}
+
+}  // namespace
+
+std::vector<FileStamp> stamps_of(const EnsembleConfig& config) {
+  std::vector<FileStamp> stamps;
+  for (const MemberConfig& member : config.members) stamps.push_back(stamp_of(member.model));
+  return stamps;
+}
+
 Result<std::unique_ptr<Generation>> Generation::launch(EnsembleConfig config, const LaunchOptions& options) {
   auto generation = std::make_unique<Generation>();
+  generation->models = stamps_of(config);
   if (StackingModel::wanted(config)) {
     auto launched = StackingModel::launch(config, options);
     if (!launched) return std::unexpected(launched.error());

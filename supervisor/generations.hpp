@@ -23,6 +23,18 @@
 
 namespace tutti {
 
+/// Which file a path named, and what was in it: as far as a file system tells without reading it.
+struct FileStamp {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::int64_t bytes = -1;  // -1: there was none
+  std::int64_t modified_ns = 0;
+
+  bool operator==(const FileStamp&) const = default;
+};
+/// Of each member's model.
+std::vector<FileStamp> stamps_of(const EnsembleConfig& config);
+
 /// Everything that one config brought to life.
 struct Generation {
   /// Starts every member and waits until each has started or failed to. Errors: as Ensemble::launch, but for
@@ -37,6 +49,7 @@ struct Generation {
   std::shared_ptr<const EnsembleConfig> config;
   std::unique_ptr<StackingModel> stacking;  // null unless the rule is a stacking model; outlives the runner
   std::unique_ptr<Runner> runner;
+  std::vector<FileStamp> models;  // when they were about to be loaded
   std::uint64_t number = 1;
   Time created = monotonic_now();
   std::atomic<std::uint32_t> users{0};

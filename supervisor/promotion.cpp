@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -37,7 +38,9 @@ std::optional<PromotionForecast> forecast_of(const JitConfig& jit, const TierSta
 Duration compile_cost_of(const EnsembleStatus& status, Duration guess) {
   Duration seen{};
   for (const MemberStatus& member : status.members) seen = std::max(seen, member.tiers.compile);
-  return seen > Duration::zero() ? seen : guess;
+  // A liar must not make compiling too dear for the others.
+  constexpr int kGuessesMax = 4;
+  return seen > Duration::zero() ? std::min(seen, kGuessesMax * guess) : guess;
 }
 
 bool may_be_promoted(const JitConfig& jit, const TierStatus& tiers) {
@@ -84,7 +87,11 @@ void Promoter::watch() {
     changed_.wait_for(lock, kLookEvery, [&] { return stopping_; });
     if (stopping_) break;
     lock.unlock();
-    useful = look();
+    try {
+      useful = look();
+    } catch (const std::exception&) {
+      useful = true;  // out of memory, most likely: later, then
+    }
     lock.lock();
   }
   watching_ = false;

@@ -41,6 +41,17 @@ Result<void> pass_golden_request(Generation& next, const std::vector<float>& row
                                place_of(*next.config), "the old members go on"});
 }
 
+// A promotion changes how models are answered from and not what they are: files that changed are a reload's.
+Result<void> same_models(const std::vector<FileStamp>& loaded, const EnsembleConfig& config) {
+  const std::vector<FileStamp> now = stamps_of(config);
+  for (std::size_t member = 0; member < now.size(); ++member) {
+    if (now[member] == loaded[member]) continue;
+    return std::unexpected(Error{Errc::bad_model, "its model has changed since it was loaded",
+                                 config.members[member].model, "tutti reload takes the new one"});
+  }
+  return {};
+}
+
 }  // namespace
 
 const std::string& place_of(const EnsembleConfig& config) {
@@ -50,14 +61,24 @@ const std::string& place_of(const EnsembleConfig& config) {
 Result<void> replace_members(Generations& generations, EnsembleConfig config, const LaunchOptions& options,
                              Replacement what) {
   std::vector<float> golden;
+  std::vector<FileStamp> models;
   {
     const auto old = generations.use();
     if (auto fits = same_shape(*old->config, config); !fits) return fits;
     golden = old->runner->sample_row();
+    models = old->models;
+  }
+  if (what == Replacement::promotion) {
+    if (auto same = same_models(models, config); !same) return same;
   }
   auto next = Generation::launch(std::move(config), options);
   if (!next) return std::unexpected(next.error());
   if (auto passed = pass_golden_request(**next, golden); !passed) return passed;
+  // Once more: what was loaded lies between the two looks.
+  if (what == Replacement::promotion) {
+    if (auto same = same_models(models, *(*next)->config); !same) return same;
+    (*next)->models = models;
+  }
   generations.replace(std::move(*next), what);
   return {};
 }

@@ -17,6 +17,7 @@
 #include "shared/message.hpp"
 #include "shared/region.hpp"
 #include "worker/cage.hpp"
+#include "worker/die_with_supervisor.hpp"
 #include "worker/fault_point.hpp"
 #include "worker/jit/compiler.hpp"
 #include "worker/last_words.hpp"
@@ -44,6 +45,12 @@ Result<Region> receive_start(int control, StartBlock& start) {
   return Region::attach(std::move(descriptors[0]), start.input_bytes, false);
 }
 
+/// Whether the model may be of a kind that is compiled.
+bool compiles(const StartBlock& start) {
+  const std::string_view kind = start.kind.view();
+  return start.jit == JitLevel::full && start.jit_compile != 0 && kind != "plugin" && kind != "dense";
+}
+
 int run() {
   Descriptor control(kControlDescriptor);
   StartBlock start{};
@@ -52,7 +59,12 @@ int run() {
     fmt::print(stderr, "tutti-worker: {}\n", describe(input.error()));
     return kExitNotStartedByTutti;
   }
-  if (start.jit == JitLevel::full && start.jit_compile != 0) jit::open_compiler(start.cage.memory_bytes_max);
+  if (compiles(start)) {
+    // Files may lie on what does not answer; the supervisor would wait for no such worker, nor may it stay
+    // behind.
+    if (!die_with_supervisor(control.get())) return 0;
+    jit::open_compiler(start.cage.memory_bytes_max);
+  }
   const auto caged = enter_cage(start.cage,
                                 {.model = std::string(start.model.view()),
                                  .readable = std::string(start.readable.view()),

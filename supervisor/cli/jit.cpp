@@ -83,18 +83,18 @@ std::string reason_of(const Json& jit) {
   return count_of(jit, "tier") == 2 ? "compiled" : "its worker does not say why";
 }
 
-std::vector<std::string> row_of(const Json& member) {
+/// Times a row are told apart by batch where a trial can: taken together they compare what is not alike.
+std::vector<std::string> row_of(const Json& member, bool running) {
   std::vector<std::string> row{text_of(member, "name")};
   const Json& jit = member.at("jit");
   if (jit.is_null()) {
-    row.resize(11, "-");
     return row;
   }
   const std::string kernels = text_of(jit, "kernels");
   row.push_back(fmt::format("{}{}{}", count_of(jit, "tier"), kernels.empty() ? "" : " ", kernels));
   const Json& tiers = jit.at("tiers");
   for (std::size_t tier = 0; tier < kTierCount; ++tier) row.push_back(calls_of(tiers.at(tier)));
-  for (std::size_t tier = 0; tier < kTierCount; ++tier) row.push_back(row_time_of(tiers.at(tier)));
+  for (std::size_t tier = 0; running && tier < kTierCount; ++tier) row.push_back(row_time_of(tiers.at(tier)));
   row.push_back(time_of(jit, "build_ns"));
   row.push_back(bytes_of(jit, "bytes"));
   row.push_back(time_of(jit, "compile_ns"));
@@ -124,11 +124,12 @@ std::string for_people(const Json& report) {
                                        text_of(report, "ensemble"), report.at("pid").get<int>())
                          : fmt::format("{}: does not run; each model was tried here, each tier by itself\n\n",
                                        text_of(report, "ensemble"));
-  std::vector<std::vector<std::string>> rows{{"member", "tier", "calls 0", "calls 1", "calls 2", "ns/row 0",
-                                              "ns/row 1", "ns/row 2", "build", "table", "compile", "code"}};
+  std::vector<std::vector<std::string>> rows{{"member", "tier", "calls 0", "calls 1", "calls 2"}};
+  if (running) rows.front().insert(rows.front().end(), {"ns/row 0", "ns/row 1", "ns/row 2"});
+  rows.front().insert(rows.front().end(), {"build", "table", "compile", "code"});
   std::string notes;
   for (const Json& member : report.at("members")) {
-    rows.push_back(row_of(member));
+    rows.push_back(row_of(member, running));
     rows.back().resize(rows.front().size(), "-");
     const Json& jit = member.at("jit");
     const std::string error = text_of(member, "error");

@@ -17,6 +17,14 @@ constexpr Duration kHealingMax = std::chrono::seconds(30);
 constexpr Duration kHealingStep = std::chrono::milliseconds(5);
 constexpr Duration kHealingStepMax = std::chrono::milliseconds(250);
 
+/// Whether time may bring a missing vote. What a model says that it cannot answer it will not answer later.
+bool may_heal(const Prediction& prediction) {
+  return std::ranges::any_of(prediction.votes, [](const Vote& vote) {
+    const VoteState state = vote.fate.state;
+    return !vote.voted() && state != VoteState::failed && state != VoteState::rejected;
+  });
+}
+
 }  // namespace
 
 Pipeline::Pipeline(Ensemble& ensemble, Statistics& statistics, AnswerSink* sink, Options options,
@@ -100,7 +108,7 @@ Result<void> Pipeline::retire_oldest() {
       done_.wait(lock, [&] { return oldest.done; });
     }
     if (oldest.outcome || oldest.outcome.error().code != Errc::too_few_votes) break;
-    if (!wait_to_heal(oldest)) break;
+    if (!may_heal(oldest.prediction) || !wait_to_heal(oldest)) break;
     if (auto sent = submit(oldest); !sent) return sent;
   }
   const bool answered = oldest.outcome.has_value();

@@ -195,7 +195,8 @@ TEST_CASE("jit: a model that is asked enough is compiled, once, without an answe
   CHECK(Footprint::now() == before);
 }
 
-TEST_CASE("jit: a promotion that fails changes nothing, and is told once", "[jit]") {
+TEST_CASE("jit: a model whose file has changed is not promoted to another one, and that is told once",
+          "[jit]") {
   const auto model =
       std::filesystem::temp_directory_path() / ("tutti-jit-" + std::to_string(::getpid()) + ".json");
   std::filesystem::copy_file(kModels + "boosted.json", model,
@@ -206,14 +207,17 @@ TEST_CASE("jit: a promotion that fails changes nothing, and is told once", "[jit
   auto launched = Ensemble::launch(config, heard.options());
   REQUIRE(launched);
   Ensemble ensemble = std::move(*launched);
-  std::ofstream(model) << "nonsense";
+  // A sound model, but not the one that answers: taking it is for a reload.
+  std::filesystem::copy_file(kModels + "forest.ubj", model,
+                             std::filesystem::copy_options::overwrite_existing);
   const bool told = ask_until(ensemble, [&] { return heard.count() > 0; });
   std::filesystem::remove(model);
   REQUIRE(told);
   CHECK(heard.promotions[0].first == Event::Kind::not_promoted);
   const EnsembleStatus status = ensemble.status();
   CHECK(status.members[0].tiers.tier == 1);
-  CHECK(status.members[0].tiers.why_not.find("a new member did not start") != std::string::npos);
+  CHECK(status.members[0].tiers.why_not.find("its model has changed since it was loaded") !=
+        std::string::npos);
   CHECK(status.reloads_failed == 0);
   CHECK(status.members[0].ready == 1);
   std::this_thread::sleep_for(1500ms);

@@ -75,6 +75,8 @@ TEST_CASE("promotion: a compilation that was seen goes before the guess", "[prom
   status.members[0].tiers.compile = 30ms;
   status.members[1].tiers.compile = 80ms;
   CHECK(compile_cost_of(status, 500ms) == 80ms);
+  status.members[1].tiers.compile = 24h;
+  CHECK(compile_cost_of(status, 500ms) == 2s);  // a liar's word counts as four guesses
 }
 
 TEST_CASE("promotion: numbers beyond reason are a gain, and no overflow", "[promotion]") {

@@ -2,13 +2,18 @@
 #include "worker/jit/compiler.hpp"
 
 #include <dlfcn.h>
+#include <elf.h>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <climits>
+#include <cstring>
 #include <utility>
 
+#include "shared/region.hpp"
 #include "worker/jit/library.hpp"
 
 namespace tutti::jit {
@@ -34,6 +39,21 @@ std::array<std::string, 2> places() {
           fmt::format("{}/../{}/tutti/{}", folder, TUTTI_LIBRARIES, kLibraryName)};
 }
 
+/// Whether there is a whole shared library. Of one that was cut short the dynamic linker maps what is not
+/// there.
+bool is_whole(const std::string& path) {
+  // Not blocking: what was put there may be a pipe.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat about{};
+  if (!file.is_open() || ::fstat(file.get(), &about) != 0 || !S_ISREG(about.st_mode)) return false;
+  Elf64_Ehdr head{};
+  if (::read(file.get(), &head, sizeof head) != sizeof head) return false;
+  // Linkers put the table of sections last.
+  const auto bytes = static_cast<std::uint64_t>(about.st_size);
+  return std::memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 && head.e_shoff < bytes &&
+         std::uint64_t{head.e_shnum} * head.e_shentsize <= bytes - head.e_shoff;
+}
+
 }  // namespace
 
 void open_compiler(std::uint64_t room) {
@@ -48,7 +68,11 @@ void open_compiler(std::uint64_t room) {
     return;
   }
   for (const std::string& place : places()) {
-    if (::access(place.c_str(), R_OK) != 0) continue;
+    if (::access(place.c_str(), F_OK) != 0) continue;
+    if (!is_whole(place)) {
+      compiler.problem = fmt::format("{} is damaged or cannot be read; install tutti again", kLibraryName);
+      return;
+    }
     // Never closed: the code it makes is the process's.
     void* const library = ::dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library != nullptr) {
