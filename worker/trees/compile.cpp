@@ -73,7 +73,7 @@ std::expected<std::size_t, std::string> CompactForest::compile_for(Choice choice
   compiled_ = kernels_;
   for (std::size_t index = 0; index < wanted.size(); ++index) {
     auto* const table = reinterpret_cast<std::byte*>(&compiled_);
-    std::memcpy(table + wanted[index].slot, &code->functions[index], sizeof(void*));
+    std::memcpy(table + wanted[index].slot, static_cast<const void*>(&code->functions[index]), sizeof(void*));
   }
   if (choice == Choice::all) {
     faster_.add_all();
