@@ -164,10 +164,13 @@ void Promoter::tell(const EnsembleConfig& config, const std::vector<Due>& due, c
     }
     std::string why = done ? tiers.why_not : describe(done.error());
     if (why.empty()) why = "its worker has not compiled it";
+    // Noted first: who hears of it may ask at once.
+    {
+      const std::scoped_lock lock(mutex_);
+      notes_[name] = why;
+    }
     generations_.use()->runner->tell_promotion(one.member, Event::Kind::not_promoted,
                                                fmt::format("tier 2: {} stays in tier 1: {}", name, why));
-    const std::scoped_lock lock(mutex_);
-    notes_[name] = std::move(why);
   }
 }
 
