@@ -30,7 +30,7 @@ struct TriedMember {
 
 /// Loads each member's model by itself, in a caged worker as a launch would, once for each tier that its
 /// config allows, and asks it for rows at several batch sizes. The tiers' uses are those of each trial, all
-/// else is of the last one: how far it comes at most. Takes about two seconds in all, or what the loading
+/// else is of the last one: how far it comes at most. Takes a few seconds in all, or what the loading
 /// takes. Ends early when interrupted.
 std::vector<TriedMember> try_tiers(const EnsembleConfig& config, const std::atomic<int>& interrupted);
 
